@@ -1,0 +1,42 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Made anew when the packaging changes, so that every target does its own set-up.
+READY  := $(VENV)/.installed
+
+.PHONY: help install train test lint format bench docs clean
+
+help:            ## what can be made here
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+install: $(READY)  ## a virtual environment in .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SiftRL needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,video]'
+	@touch $@
+
+train: $(READY)  ## train a sparse agent among 90 % noise features for a few minutes, then evaluate it
+	$(BIN)/python train.py --algo sac --recipe anf --env HalfCheetah-v5 --noise 0.9 --replay-noise fresh -n 15000 --seed 0 --eval-freq 3000 -f logs/demo -P
+	$(BIN)/python evaluate.py logs/demo --episodes 5
+
+test: $(READY)   ## the whole test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(READY)   ## style and correctness checks, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)  ## bring the sources into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
+	$(BIN)/python benchmarks/kernels.py --quick
+
+docs: $(READY)   ## the runnable examples of the documentation
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+clean:           ## remove the virtual environment and caches
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
