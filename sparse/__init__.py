@@ -1,1 +1,9 @@
+"""The sparse engine: layers that hold their links and nothing else, and recipes that rewire them. Knows nothing of RL."""
 
+from .convert import sparse_layers, sparsify
+from .evolution import Evolution, evolve
+from .linear import SparseLinear
+from .recipes import Recipe
+from .topology import Topology
+
+__all__ = ["Evolution", "Recipe", "SparseLinear", "Topology", "evolve", "sparse_layers", "sparsify"]

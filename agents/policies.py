@@ -1,0 +1,193 @@
+"""Sparse policies for stock Stable-Baselines3: SB3's own networks, with their linear layers made sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.policies import BasePolicy, ContinuousCritic
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import TD3Policy
+from torch import nn
+
+from ..sparse.convert import sparse_layers, sparsify
+from ..sparse.evolution import Evolution
+from ..sparse.recipes import Recipe, resolve
+
+NETWORKS = ("actor", "critic")
+
+
+class SparseActorCriticPolicy(BasePolicy):
+    """What the sparse SAC and TD3 policies share: it goes before SB3's policy in the bases.
+
+    SB3 builds the networks, with its own draws, and they are converted before their optimisers exist. With ``recipe=None``
+    and ``density=1`` nothing is converted: that is SB3's policy, and trains to the same bits. Layers that are allotted
+    density 1 stay ``nn.Linear``. A features extractor is left as it is.
+
+    Rewiring happens in the optimisers' step hooks, so stock SB3's training loop needs no change; target networks follow.
+    Topology, schedule steps and seed are in the policy's ``state_dict``.
+
+    Args:
+        *args: As SB3's policy.
+        recipe: A name in :data:`siftrl.sparse.recipes.RECIPES`, a :class:`~siftrl.sparse.Recipe`, None (static), or a
+            mapping with the keys "actor" and "critic".
+        density: Global density of each network, in (0, 1]; replaces the recipe's.
+        input_density: Density of the layers that read the observation; see :func:`siftrl.sparse.recipes.resolve`.
+        distribution: How ``density`` is shared out: "uniform", "er", "erk" or "input".
+        actor_density: As ``density``, for the actor alone; so are the five arguments that follow.
+        actor_input_density: See above.
+        actor_distribution: See above.
+        critic_density: See above.
+        critic_input_density: See above.
+        critic_distribution: See above.
+        recipe_kwargs: Fields of :class:`siftrl.sparse.schedules.Schedule` to replace, such as ``period_updates``; or a
+            mapping with the keys "actor" and "critic" of such.
+        scale_to_fan_in: Start sparse neurons with weights scaled to their real fan-in (see ``SparseLinear``).
+        **kwargs: As SB3's policy.
+
+    Attributes:
+        recipes: The resolved recipe of each network, or None where the network is SB3's.
+        evolutions: The :class:`~siftrl.sparse.Evolution` of each network that rewires.
+
+    Raises:
+        ValueError: If a name is unknown or a density cannot be had.
+    """
+
+    actor: BasePolicy
+    critic: ContinuousCritic
+
+    def __init__(
+        self,
+        *args: Any,
+        recipe: str | Recipe | Mapping[str, str | Recipe | None] | None = "anf",
+        density: float | None = None,
+        input_density: float | None = None,
+        distribution: str | None = None,
+        actor_density: float | None = None,
+        actor_input_density: float | None = None,
+        actor_distribution: str | None = None,
+        critic_density: float | None = None,
+        critic_input_density: float | None = None,
+        critic_distribution: str | None = None,
+        recipe_kwargs: Mapping[str, Any] | None = None,
+        scale_to_fan_in: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.sparse_kwargs = {
+            "recipe": recipe,
+            "density": density,
+            "input_density": input_density,
+            "distribution": distribution,
+            "actor_density": actor_density,
+            "actor_input_density": actor_input_density,
+            "actor_distribution": actor_distribution,
+            "critic_density": critic_density,
+            "critic_input_density": critic_input_density,
+            "critic_distribution": critic_distribution,
+            "recipe_kwargs": recipe_kwargs,
+            "scale_to_fan_in": scale_to_fan_in,
+        }
+        self.recipes = {network: _network_recipe(network, self.sparse_kwargs) for network in NETWORKS}
+        super().__init__(*args, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        for network in NETWORKS:
+            online = getattr(self, network)
+            layers = sparse_layers(online)
+            if not (self.recipes[network].rewires and layers):
+                continue
+            target = getattr(self, f"{network}_target", None)
+            targets = [] if target is None else [sparse_layers(target)]
+            evolution = Evolution(layers, online.optimizer, self.recipes[network], targets=targets, name=network)
+            self.add_module(f"{network}_evolution", evolution)
+
+    @property
+    def evolutions(self) -> dict[str, Evolution]:
+        """The evolution of each network that rewires, by "actor" and "critic"."""
+        attached = {network: getattr(self, f"{network}_evolution", None) for network in NETWORKS}
+        return {network: evolution for network, evolution in attached.items() if evolution is not None}
+
+    def make_actor(self, *args: Any, **kwargs: Any) -> BasePolicy:
+        """SB3's actor, converted."""
+        return self._convert("actor", super().make_actor(*args, **kwargs))
+
+    def make_critic(self, *args: Any, **kwargs: Any) -> ContinuousCritic:
+        """SB3's critics, converted."""
+        return self._convert("critic", super().make_critic(*args, **kwargs))
+
+    def _convert(self, name: str, network: nn.Module) -> nn.Module:
+        # A network and its target have the same name, hence the same links; their weights are copied by SB3.
+        linears = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
+        linears = [path for path in linears if not path.startswith("features_extractor")]
+        inputs, outputs = _ends(network, linears)
+        return sparsify(
+            network,
+            self.recipes[name].density,
+            layers=linears,
+            inputs=inputs,
+            outputs=outputs,
+            scale_to_fan_in=self.sparse_kwargs["scale_to_fan_in"],
+            name=name,
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), **self.sparse_kwargs}
+
+
+class SparseSACPolicy(SparseActorCriticPolicy, SACPolicy):
+    """SB3's SAC policy with sparse actor and critics.
+
+    Example:
+        >>> from stable_baselines3 import SAC
+        >>> model = SAC(SparseSACPolicy, "Pendulum-v1", policy_kwargs=dict(recipe="set", density=0.1))
+        >>> model.actor.latent_pi[2]
+        SparseLinear(in_features=256, out_features=256, density=0.07905, n_links=5181, bias=True)
+    """
+
+    __doc__ += SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
+
+
+class SparseTD3Policy(SparseActorCriticPolicy, TD3Policy):
+    """SB3's TD3 policy with sparse actor and critics.
+
+    The networks have two layers of 256 units, as the sparse-training papers have it, where SB3 takes 400 and 300; with
+    ``recipe=None`` and ``density=1`` give ``net_arch`` to have SB3's.
+
+    The actor of TD3 takes a step in every second update only: its schedule counts its own steps.
+    """
+
+    def __init__(self, *args: Any, net_arch: list[int] | dict[str, list[int]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, net_arch=[256, 256] if net_arch is None else net_arch, **kwargs)
+
+    __doc__ += SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
+
+
+def _network_recipe(network: str, wishes: Mapping[str, Any]) -> Recipe:
+    """One network's recipe from the policy's arguments: those with the network's prefix win over the common ones."""
+    recipe = _of_network(network, wishes["recipe"], "recipe")
+    budget = {
+        key: wishes[f"{network}_{key}"] if wishes[f"{network}_{key}"] is not None else wishes[key]
+        for key in ("density", "input_density", "distribution")
+    }
+    schedule = _of_network(network, wishes["recipe_kwargs"] or {}, "recipe_kwargs")
+    return resolve("dense" if recipe is None else recipe, **budget, **schedule)
+
+
+def _of_network(network: str, value: Any, argument: str) -> Any:
+    if not isinstance(value, Mapping) or not set(value) & set(NETWORKS):
+        return value
+    if set(value) != set(NETWORKS):
+        raise ValueError(f"{argument} by network needs the keys 'actor' and 'critic', got {sorted(value)}")
+    return value[network]
+
+
+def _ends(network: nn.Module, linears: list[str]) -> tuple[list[str], list[str]]:
+    """Names of the linear layers that read the observation, and of those that give the output."""
+    trunks = [name for name, _ in network.named_children() if name == "latent_pi" or name.startswith("qf")] or ["mu"]
+    chains = [[path for path in linears if path.partition(".")[0] == trunk] for trunk in trunks]
+    heads = [path for path in linears if path.partition(".")[0] not in trunks]
+    inputs = [chain[0] for chain in chains if chain]
+    outputs = heads or [chain[-1] for chain in chains if chain]
+    return inputs or outputs, outputs

@@ -1,0 +1,121 @@
+"""``sparsify``: turn the linear layers of any torch module into sparse ones."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from .density import Density, LayerSpec, n_links
+from .density import distribution as make_distribution
+from .linear import SparseLinear
+from .topology import Topology
+
+
+def sparsify(
+    net: nn.Module,
+    density: float | Density = 0.1,
+    distribution: str = "erk",
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    targets: Sequence[nn.Module] = (),
+    layers: Collection[str] | None = None,
+    inputs: Collection[str] | None = None,
+    outputs: Collection[str] | None = None,
+    scale_to_fan_in: bool = True,
+    seed: int | None = None,
+    name: str = "",
+) -> nn.Module:
+    """Replace the ``nn.Linear`` layers of a network by :class:`SparseLinear` ones, in place, before it is trained.
+
+    A layer that is allotted density 1 stays ``nn.Linear``. Nothing is drawn from torch's global generator: the weights are
+    those that the dense layers have, and each layer's random links come from ``seed`` and its name.
+
+    Args:
+        net: Any module.
+        density: Global density over all linear layers, in (0, 1]; or a rule of :mod:`siftrl.sparse.density`.
+        distribution: How a global density is shared out: "uniform", "er", "erk" or "input".
+        optimizer: The optimiser that already holds the network's parameters: it is given the new ones in their place.
+        targets: Copies of the network (target networks) that get the same links and the same weights.
+        layers: Names of the linear layers to convert, in the order of the data's way through them. None: all.
+        inputs: Names of the layers that read the network's input. None: the first linear layer.
+        outputs: Names of the layers that give its output. None: the last linear layer.
+        scale_to_fan_in: See :meth:`SparseLinear.from_linear`.
+        seed: Of the random links. None: ``torch.initial_seed()``.
+        name: Goes before the layers' names in their seeds, so that networks of the same make differ.
+
+    Returns:
+        The same module.
+
+    Raises:
+        ValueError: If the network has no linear layer, or the density cannot be had.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
+        >>> sparsify(net, density=0.1)[0]
+        SparseLinear(in_features=100, out_features=64, density=0.08172, n_links=523, bias=True)
+    """
+    linears = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
+    if layers is not None:
+        linears = {path: linears[path] for path in layers}
+    if not linears:
+        raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
+    specs = layer_specs(linears, inputs, outputs)
+    rule = density if isinstance(density, Density) else make_distribution(distribution, density)
+    seed = torch.initial_seed() if seed is None else seed
+    for spec, layer_density in zip(specs, rule(specs), strict=True):
+        if layer_density == 1.0:
+            continue
+        dense = linears[spec.name]
+        rng = np.random.default_rng(layer_seed(seed, f"{name}.{spec.name}"))
+        topology = Topology.random(spec.shape, n_links(spec.shape, layer_density), rng)
+        for owner in (net, *targets):
+            linear = owner.get_submodule(spec.name)
+            layer = SparseLinear.from_linear(dense, topology, scale_to_fan_in=scale_to_fan_in)
+            _set_submodule(owner, spec.name, layer.requires_grad_(linear.weight.requires_grad))
+            if optimizer is not None:
+                _swap_parameters(optimizer, linear, layer)
+    return net
+
+
+def layer_specs(
+    linears: dict[str, nn.Linear], inputs: Collection[str] | None = None, outputs: Collection[str] | None = None
+) -> list[LayerSpec]:
+    """Names, shapes and roles of a network's linear layers, for a density rule.
+
+    Args:
+        linears: Layers by qualified name, in the order of the data's way through them.
+        inputs: Names of those that read the network's input. None: the first.
+        outputs: Names of those that give its output. None: the last.
+    """
+    names = list(linears)
+    roles = dict.fromkeys(names, "hidden")
+    roles.update(dict.fromkeys(names[-1:] if outputs is None else outputs, "output"))
+    roles.update(dict.fromkeys(names[:1] if inputs is None else inputs, "input"))
+    return [LayerSpec(name, tuple(linear.weight.shape), roles[name]) for name, linear in linears.items()]
+
+
+def layer_seed(seed: int, name: str) -> list[int]:
+    """A seed for numpy's generators from a run's seed and a layer's qualified name."""
+    return [seed % 2**64, zlib.crc32(name.encode())]
+
+
+def sparse_layers(net: nn.Module) -> dict[str, SparseLinear]:
+    """The sparse layers of a network, by qualified name."""
+    return {path: module for path, module in net.named_modules() if isinstance(module, SparseLinear)}
+
+
+def _set_submodule(net: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, child = path.rpartition(".")
+    setattr(net.get_submodule(parent), child, module)
+
+
+def _swap_parameters(optimizer: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> None:
+    replacement = {id(parameter): getattr(new, name) for name, parameter in old.named_parameters()}
+    for group in optimizer.param_groups:
+        group["params"] = [replacement.get(id(parameter), parameter) for parameter in group["params"]]
+    for parameter in old.parameters():
+        optimizer.state.pop(parameter, None)
