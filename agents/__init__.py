@@ -1,1 +1,8 @@
+"""SAC and TD3 with sparse actors and critics, on Stable-Baselines3."""
 
+from .policies import SparseSACPolicy, SparseTD3Policy
+from .replay import NoiseReplayBuffer
+from .sac import SAC
+from .td3 import TD3
+
+__all__ = ["SAC", "TD3", "NoiseReplayBuffer", "SparseSACPolicy", "SparseTD3Policy"]

@@ -1,109 +1,73 @@
 """The CPU kernels of a sparse layer: forward, weight gradient, input gradient, and a product for a single row.
 
-All arrays are feature-major: a batch is ``(features, batch)``, so that one feature of the whole batch is one run of memory.
-Links are sorted by input feature (see :class:`~siftrl.sparse.topology.Topology`): each feature's run is loaded once and
-serves all of its links, and the inner loops over the batch become vector instructions.
+Batches are feature-major, ``(features, batch)``: one feature of the whole batch is one run of memory, and the inner loops
+over the batch become vector instructions. Four links are worked at a time, so that the run they share is loaded and stored
+once for all four. Both gradients take the links by input feature (the order of :class:`~siftrl.sparse.topology.Topology`),
+the forward product takes them by neuron, within chunks of features whose runs stay in the cache (:class:`NeuronOrder`).
 
-Threads share out the input features, balanced by links. Each thread sums into an array of its own: two threads that write
-to neighbouring halves of one row ran 2.5 times slower than a single one, because each fetched the other's cache lines.
-For a given number of threads the results are the same to the bit from run to run.
+Threads share out the neurons, or the features, balanced by links: no two write to the same run, nothing is added up at the
+end, and the results are the same to the bit for any number of threads.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import torch
 from numba import njit, prange
 
-# Sums may be reordered (that is what vectorising them means); NaN and infinity keep their meaning, which plain fastmath drops.
+# Sums may be reordered (vectorising them means that); NaN and infinity keep their meaning, which plain fastmath drops.
 _FASTMATH = {"reassoc", "contract"}
 _SERIAL = {"nogil": True, "cache": True, "fastmath": _FASTMATH}
 _PARALLEL = {**_SERIAL, "parallel": True}
 
-# Below this many multiply-adds, waking a second thread costs more than it saves (benchmarks/kernels.py).
+# Below this many multiply-adds, waking another thread costs more than it saves (benchmarks/kernels.py).
 _MIN_WORK_PER_THREAD = 1_000_000
 
-
-@njit(**_SERIAL)
-def _accumulate(x, indptr, neurons, weight, out, first, last):
-    for i in range(first, last):
-        x_i = x[i]
-        for link in range(indptr[i], indptr[i + 1]):
-            out_j = out[neurons[link]]
-            w = weight[link]
-            for b in range(x_i.shape[0]):
-                out_j[b] += w * x_i[b]
+# Features of a chunk of the forward product: at a batch of 256, half a megabyte.
+_CHUNK_FEATURES = 512
 
 
-@njit(**_SERIAL)
-def _dot_rows(x, indptr, neurons, grad_out, grad_weight, first, last):
-    for i in range(first, last):
-        x_i = x[i]
-        for link in range(indptr[i], indptr[i + 1]):
-            grad_j = grad_out[neurons[link]]
-            total = np.float32(0.0)
-            for b in range(x_i.shape[0]):
-                total += grad_j[b] * x_i[b]
-            grad_weight[link] = total
+class NeuronOrder(NamedTuple):
+    """A topology's links by chunk of input features, then by neuron, then by feature.
+
+    Attributes:
+        pointers: int64 ``(chunks * out_features + 1,)``: the links of neuron ``j`` in chunk ``c`` are from
+            ``pointers[c * out_features + j]`` to the next.
+        inputs: int32 ``(n_links,)``: the input feature of each.
+        links: int32 ``(n_links,)``: the number of each in the topology's own order.
+    """
+
+    pointers: np.ndarray
+    inputs: np.ndarray
+    links: np.ndarray
 
 
-@njit(**_SERIAL)
-def _accumulate_back(indptr, neurons, weight, grad_out, grad_x, first, last):
-    for i in range(first, last):
-        grad_i = grad_x[i]
-        grad_i[:] = np.float32(0.0)
-        for link in range(indptr[i], indptr[i + 1]):
-            grad_j = grad_out[neurons[link]]
-            w = weight[link]
-            for b in range(grad_i.shape[0]):
-                grad_i[b] += w * grad_j[b]
+def neuron_order(indptr: np.ndarray, neurons: np.ndarray, out_features: int) -> NeuronOrder:
+    """Sort a topology's links for the forward product, in linear time.
 
-
-@njit(**_PARALLEL)
-def _accumulate_threads(x, indptr, neurons, weight, out, bounds):
-    n_threads = bounds.shape[0] - 1
-    partial = np.zeros((n_threads, out.shape[0], out.shape[1]), dtype=np.float32)
-    for t in prange(n_threads):
-        _accumulate(x, indptr, neurons, weight, partial[t], bounds[t], bounds[t + 1])
-    for t in range(n_threads):
-        out += partial[t]
-
-
-@njit(**_PARALLEL)
-def _dot_rows_threads(x, indptr, neurons, grad_out, grad_weight, bounds):
-    for t in prange(bounds.shape[0] - 1):
-        _dot_rows(x, indptr, neurons, grad_out, grad_weight, bounds[t], bounds[t + 1])
-
-
-@njit(**_PARALLEL)
-def _accumulate_back_threads(indptr, neurons, weight, grad_out, grad_x, bounds):
-    for t in prange(bounds.shape[0] - 1):
-        _accumulate_back(indptr, neurons, weight, grad_out, grad_x, bounds[t], bounds[t + 1])
-
-
-@njit(**_SERIAL)
-def _row_product(x, indptr, neurons, weight, out):
-    for i in range(x.shape[0]):
-        x_i = x[i]
-        for link in range(indptr[i], indptr[i + 1]):
-            out[neurons[link]] += weight[link] * x_i
-
-
-def _thread_bounds(indptr: np.ndarray, batch: int) -> np.ndarray | None:
-    """Feature ranges of about equal work, one a thread; None when a single thread is quicker."""
-    n_threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-    n_threads = min(n_threads, int(indptr[-1]) * batch // _MIN_WORK_PER_THREAD)
-    if n_threads < 2:
-        return None
-    numba.set_num_threads(n_threads)
-    bounds = np.searchsorted(indptr, np.linspace(0, indptr[-1], n_threads + 1))
-    bounds[0], bounds[-1] = 0, len(indptr) - 1
-    return bounds
+    Args:
+        indptr: int64 ``(in_features + 1,)``.
+        neurons: int32 ``(n_links,)``.
+        out_features: Neurons of the layer.
+    """
+    n_chunks = -(-(len(indptr) - 1) // _CHUNK_FEATURES)
+    pointers = np.zeros(n_chunks * out_features + 1, np.int64)
+    inputs, links = np.empty(len(neurons), np.int32), np.empty(len(neurons), np.int32)
+    _counting_sort(indptr, neurons, out_features, pointers, inputs, links)
+    return NeuronOrder(pointers, inputs, links)
 
 
 def forward(
-    x: np.ndarray, indptr: np.ndarray, neurons: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, out: np.ndarray
+    x: np.ndarray,
+    indptr: np.ndarray,
+    neurons: np.ndarray,
+    order: NeuronOrder,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    out: np.ndarray,
 ) -> None:
     """Write ``W x + bias`` into ``out``.
 
@@ -111,25 +75,27 @@ def forward(
         x: float32 ``(in_features, batch)``, contiguous.
         indptr: int64 ``(in_features + 1,)``.
         neurons: int32 ``(n_links,)``.
-        weight: float32 ``(n_links,)``.
+        order: The same links by neuron.
+        weight: float32 ``(n_links,)``, in the topology's order.
         bias: float32 ``(out_features,)``, or None for 0.
         out: float32 ``(out_features, batch)``, contiguous; overwritten.
     """
     out[:] = 0.0 if bias is None else bias[:, None]
-    if x.shape[1] == 1:
+    batch, out_features = x.shape[1], out.shape[0]
+    if batch == 1:
         _row_product(x[:, 0], indptr, neurons, weight, out[:, 0])
         return
-    bounds = _thread_bounds(indptr, x.shape[1])
-    if bounds is None:
-        _accumulate(x, indptr, neurons, weight, out, 0, x.shape[0])
+    n_threads = _threads(len(neurons) * batch)
+    if n_threads == 1:
+        _forward(x, *order, weight, out, 0, out_features)
     else:
-        _accumulate_threads(x, indptr, neurons, weight, out, bounds)
+        _forward_threads(x, *order, weight, out, np.linspace(0, out_features, n_threads + 1).astype(np.int64))
 
 
 def weight_gradient(
     x: np.ndarray, indptr: np.ndarray, neurons: np.ndarray, grad_out: np.ndarray, grad_weight: np.ndarray
 ) -> None:
-    """Write each link's gradient, the sum over the batch of its input times its neuron's gradient, into ``grad_weight``.
+    """Write each link's gradient into ``grad_weight``: its input times its neuron's gradient, summed over the batch.
 
     Args:
         x: float32 ``(in_features, batch)``, contiguous.
@@ -138,11 +104,11 @@ def weight_gradient(
         grad_out: float32 ``(out_features, batch)``, contiguous.
         grad_weight: float32 ``(n_links,)``; overwritten.
     """
-    bounds = _thread_bounds(indptr, x.shape[1])
-    if bounds is None:
-        _dot_rows(x, indptr, neurons, grad_out, grad_weight, 0, x.shape[0])
+    n_threads = _threads(len(neurons) * x.shape[1])
+    if n_threads == 1:
+        _weight_gradient(x, indptr, neurons, grad_out, grad_weight, 0, x.shape[0])
     else:
-        _dot_rows_threads(x, indptr, neurons, grad_out, grad_weight, bounds)
+        _weight_gradient_threads(x, indptr, neurons, grad_out, grad_weight, _feature_bounds(indptr, n_threads))
 
 
 def input_gradient(
@@ -157,8 +123,132 @@ def input_gradient(
         grad_out: float32 ``(out_features, batch)``, contiguous.
         grad_x: float32 ``(in_features, batch)``, contiguous; overwritten.
     """
-    bounds = _thread_bounds(indptr, grad_out.shape[1])
-    if bounds is None:
-        _accumulate_back(indptr, neurons, weight, grad_out, grad_x, 0, grad_x.shape[0])
+    n_threads = _threads(len(neurons) * grad_out.shape[1])
+    if n_threads == 1:
+        _input_gradient(indptr, neurons, weight, grad_out, grad_x, 0, grad_x.shape[0])
     else:
-        _accumulate_back_threads(indptr, neurons, weight, grad_out, grad_x, bounds)
+        _input_gradient_threads(indptr, neurons, weight, grad_out, grad_x, _feature_bounds(indptr, n_threads))
+
+
+def _threads(work: int) -> int:
+    """How many threads this many multiply-adds are worth: never more than torch takes for itself."""
+    n_threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, work // _MIN_WORK_PER_THREAD))
+    if n_threads > 1:
+        numba.set_num_threads(n_threads)
+    return n_threads
+
+
+def _feature_bounds(indptr: np.ndarray, n_threads: int) -> np.ndarray:
+    """Ranges of features with about as many links each."""
+    bounds = np.searchsorted(indptr, np.linspace(0, indptr[-1], n_threads + 1))
+    bounds[0], bounds[-1] = 0, len(indptr) - 1
+    return bounds
+
+
+@njit(**_SERIAL)
+def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
+    for i in range(indptr.shape[0] - 1):
+        first = (i // _CHUNK_FEATURES) * out_features + 1
+        for link in range(indptr[i], indptr[i + 1]):
+            pointers[first + neurons[link]] += 1
+    for key in range(1, pointers.shape[0]):
+        pointers[key] += pointers[key - 1]
+    place = pointers.copy()
+    for i in range(indptr.shape[0] - 1):
+        first = (i // _CHUNK_FEATURES) * out_features
+        for link in range(indptr[i], indptr[i + 1]):
+            key = first + neurons[link]
+            inputs[place[key]] = i
+            links[place[key]] = link
+            place[key] += 1
+
+
+@njit(**_SERIAL)
+def _forward(x, pointers, inputs, links, weight, out, first, last):
+    out_features = out.shape[0]
+    for chunk in range((pointers.shape[0] - 1) // out_features):
+        for j in range(first, last):
+            out_j = out[j]
+            k, end = pointers[chunk * out_features + j], pointers[chunk * out_features + j + 1]
+            while k + 4 <= end:
+                x0, x1, x2, x3 = x[inputs[k]], x[inputs[k + 1]], x[inputs[k + 2]], x[inputs[k + 3]]
+                w0, w1, w2, w3 = weight[links[k]], weight[links[k + 1]], weight[links[k + 2]], weight[links[k + 3]]
+                for b in range(out_j.shape[0]):
+                    out_j[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
+                k += 4
+            while k < end:
+                x0, w0 = x[inputs[k]], weight[links[k]]
+                for b in range(out_j.shape[0]):
+                    out_j[b] += w0 * x0[b]
+                k += 1
+
+
+@njit(**_SERIAL)
+def _weight_gradient(x, indptr, neurons, grad_out, grad_weight, first, last):
+    for i in range(first, last):
+        x_i = x[i]
+        k, end = indptr[i], indptr[i + 1]
+        while k + 4 <= end:
+            g0, g1 = grad_out[neurons[k]], grad_out[neurons[k + 1]]
+            g2, g3 = grad_out[neurons[k + 2]], grad_out[neurons[k + 3]]
+            sum0 = sum1 = sum2 = sum3 = np.float32(0.0)
+            for b in range(x_i.shape[0]):
+                sum0 += g0[b] * x_i[b]
+                sum1 += g1[b] * x_i[b]
+                sum2 += g2[b] * x_i[b]
+                sum3 += g3[b] * x_i[b]
+            grad_weight[k], grad_weight[k + 1], grad_weight[k + 2], grad_weight[k + 3] = sum0, sum1, sum2, sum3
+            k += 4
+        while k < end:
+            g0 = grad_out[neurons[k]]
+            sum0 = np.float32(0.0)
+            for b in range(x_i.shape[0]):
+                sum0 += g0[b] * x_i[b]
+            grad_weight[k] = sum0
+            k += 1
+
+
+@njit(**_SERIAL)
+def _input_gradient(indptr, neurons, weight, grad_out, grad_x, first, last):
+    for i in range(first, last):
+        grad_i = grad_x[i]
+        grad_i[:] = np.float32(0.0)
+        k, end = indptr[i], indptr[i + 1]
+        while k + 4 <= end:
+            g0, g1 = grad_out[neurons[k]], grad_out[neurons[k + 1]]
+            g2, g3 = grad_out[neurons[k + 2]], grad_out[neurons[k + 3]]
+            w0, w1, w2, w3 = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
+            for b in range(grad_i.shape[0]):
+                grad_i[b] += w0 * g0[b] + w1 * g1[b] + w2 * g2[b] + w3 * g3[b]
+            k += 4
+        while k < end:
+            g0, w0 = grad_out[neurons[k]], weight[k]
+            for b in range(grad_i.shape[0]):
+                grad_i[b] += w0 * g0[b]
+            k += 1
+
+
+@njit(**_SERIAL)
+def _row_product(x, indptr, neurons, weight, out):
+    for i in range(x.shape[0]):
+        x_i = x[i]
+        for k in range(indptr[i], indptr[i + 1]):
+            out[neurons[k]] += weight[k] * x_i
+
+
+@njit(**_PARALLEL)
+def _forward_threads(x, pointers, inputs, links, weight, out, bounds):
+    for t in prange(bounds.shape[0] - 1):
+        _forward(x, pointers, inputs, links, weight, out, bounds[t], bounds[t + 1])
+
+
+@njit(**_PARALLEL)
+def _weight_gradient_threads(x, indptr, neurons, grad_out, grad_weight, bounds):
+    for t in prange(bounds.shape[0] - 1):
+        _weight_gradient(x, indptr, neurons, grad_out, grad_weight, bounds[t], bounds[t + 1])
+
+
+@njit(**_PARALLEL)
+def _input_gradient_threads(indptr, neurons, weight, grad_out, grad_x, bounds):
+    for t in prange(bounds.shape[0] - 1):
+        _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds[t], bounds[t + 1])

@@ -24,6 +24,7 @@ class _Links(NamedTuple):
 
     indptr: np.ndarray
     neurons: np.ndarray
+    order: kernels.NeuronOrder
     positions: torch.Tensor
 
 
@@ -212,8 +213,9 @@ class SparseLinear(nn.Module):
     def _kernel_links(self) -> _Links:
         if self._links is None:
             topology = self.topology
+            order = kernels.neuron_order(topology.indptr, topology.neurons, self.out_features)
             positions = torch.from_numpy(topology.positions).to(self.weight.device)
-            self._links = _Links(topology.indptr.astype(np.int64), topology.neurons, positions)
+            self._links = _Links(topology.indptr, topology.neurons, order, positions)
         return self._links
 
     def _add_gradient(self, gradient: torch.Tensor) -> None:
@@ -279,7 +281,9 @@ class _LinkProduct(torch.autograd.Function):
         x_t = x.detach().t().contiguous()
         out_t = torch.empty(layer.out_features, x.shape[0])
         bias_values = None if bias is None else bias.detach().numpy()
-        kernels.forward(x_t.numpy(), links.indptr, links.neurons, weight.detach().numpy(), bias_values, out_t.numpy())
+        kernels.forward(
+            x_t.numpy(), links.indptr, links.neurons, links.order, weight.detach().numpy(), bias_values, out_t.numpy()
+        )
         ctx.save_for_backward(x_t, weight)
         ctx.links, ctx.layer = links, layer
         return out_t.t()

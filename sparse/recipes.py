@@ -31,7 +31,8 @@ class Recipe:
         ValueError: Unless drop, grow and schedule are all given or all None.
 
     Example:
-        >>> Recipe(ERK(0.1), drop=magnitude, grow=GradientGrowth(), schedule=Schedule(period_updates=500, fraction=0.3)).rewires
+        >>> recipe = Recipe(ERK(0.1), drop=magnitude, grow=GradientGrowth(), schedule=Schedule(period_updates=500))
+        >>> recipe.rewires
         True
     """
 

@@ -1,0 +1,184 @@
+"""Presets: named agents, each a recipe with the hyper-parameters it was published with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.noise import NormalActionNoise
+
+from ..sparse.recipes import resolve
+
+HPARAMS = ("sb3", "paper")
+ALGORITHMS = ("sac", "td3")
+
+# Share of the planned updates after which a falling drop fraction has reached its end (Graesser et al. 2022, section 3).
+STOP_SHARE = 0.8
+
+# TD3's actor takes a step in every second update.
+_UPDATES_PER_STEP = {"sac": {"actor": 1, "critic": 1}, "td3": {"actor": 2, "critic": 1}}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published setting of a preset for one algorithm; what it leaves out is SB3's default.
+
+    Attributes:
+        algorithm: Keywords of SB3's constructor.
+        weight_decay: Of Adam, added to the gradient.
+        scale_to_fan_in: Whether sparse neurons start with weights scaled to their real fan-in.
+        schedule: Fields of the recipe's schedule to replace.
+    """
+
+    algorithm: Mapping[str, Any]
+    weight_decay: float
+    scale_to_fan_in: bool = False
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named agent: the recipe of the same name, and what was published with it.
+
+    Attributes:
+        summary: One line for ``--help``.
+        sac: Published setting for SAC.
+        td3: Published setting for TD3.
+        deviation: What of the published setting is not taken, beyond what the recipe says.
+    """
+
+    summary: str
+    sac: Published
+    td3: Published
+    deviation: str
+
+
+_TD3 = Published({"learning_rate": 1e-3, "batch_size": 100, "learning_starts": 25_000}, weight_decay=2e-4)
+_ANF_SAC = Published({**_TD3.algorithm, "ent_coef": 0.2}, weight_decay=2e-4)
+
+
+def _graesser(weight_decay: float, scale_to_fan_in: bool = True, **schedule: Any) -> Published:
+    """SAC of Graesser et al. (ICML 2022), tables 2 and 8; their ``L2(x)`` is a weight decay of 2x in Adam's gradient."""
+    return Published({"learning_starts": 10_000}, weight_decay, scale_to_fan_in, schedule)
+
+
+PRESETS: dict[str, Preset] = {
+    "anf": Preset(
+        "sparse input layer (20 %) that filters noise; Grooten et al. 2023",
+        sac=_ANF_SAC,
+        td3=_TD3,
+        deviation="SAC's weights start as nn.Linear's, not Xavier; a batch may hold a transition twice",
+    ),
+    "ds": Preset(
+        "both hidden layers sparse, Erdős-Rényi; Sokar et al. 2022",
+        sac=Published({"ent_coef": 0.2, "learning_starts": 25_000}, weight_decay=0.0, schedule={"fraction": 0.1}),
+        td3=_TD3,
+        deviation="SAC: targets are Polyak averages, not copies every 1 000 updates",
+    ),
+    "set": Preset(
+        "all layers sparse (ERK 20 %), grown at random; Mocanu et al. 2018",
+        sac=_graesser(2e-4, period_updates=250, fraction=0.3, decay="cosine"),
+        td3=_TD3,
+        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    ),
+    "rigl": Preset(
+        "all layers sparse (ERK 20 %), grown by gradient; Evci et al. 2020",
+        sac=_graesser(2e-6, period_updates=1000, fraction=0.5, decay="cosine"),
+        td3=_TD3,
+        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    ),
+    "static": Preset(
+        "all layers sparse (ERK 20 %), links never change; Liu et al. 2022",
+        sac=_graesser(2e-4, scale_to_fan_in=False),
+        td3=_TD3,
+        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    ),
+    "dense": Preset(
+        "the dense baseline: SB3's networks",
+        sac=_ANF_SAC,
+        td3=_TD3,
+        deviation="the published setting is that of anf, so that the two compare",
+    ),
+}
+
+
+def build_kwargs(
+    preset: str,
+    algo: str,
+    hparams: str = "sb3",
+    *,
+    density: float | None = None,
+    input_density: float | None = None,
+    distribution: str | None = None,
+    planned_updates: int | None = None,
+    n_actions: int | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A preset as keywords for ``siftrl.agents.SAC`` or ``TD3``.
+
+    Args:
+        preset: A name in :data:`PRESETS`.
+        algo: "sac" or "td3".
+        hparams: "sb3" for SB3's hyper-parameters, "paper" for the published ones.
+        density: See :func:`siftrl.sparse.recipes.resolve`.
+        input_density: See there.
+        distribution: See there.
+        planned_updates: Updates that the run will do. A drop fraction that falls reaches its end at 80 % of them; a
+            constant one goes on, as published.
+        n_actions: Numbers in an action. TD3 explores with normal noise of 0.1 on each (in units of half the action's range),
+            which SB3 leaves to the user; needed for TD3.
+
+    Returns:
+        ``policy_kwargs``, and the other keywords of the algorithm.
+
+    Raises:
+        ValueError: If a name is unknown, with the closest valid one; or the density cannot be had.
+
+    Example:
+        >>> policy_kwargs, algorithm_kwargs = build_kwargs("anf", "sac", "paper", input_density=0.05)
+        >>> algorithm_kwargs["learning_rate"], policy_kwargs["input_density"]
+        (0.001, 0.05)
+    """
+    _require("preset", preset, PRESETS)
+    _require("algo", algo, ALGORITHMS)
+    _require("hparams", hparams, HPARAMS)
+    policy_kwargs: dict[str, Any] = {
+        "recipe": preset,
+        "density": density,
+        "input_density": input_density,
+        "distribution": distribution,
+        "net_arch": [256, 256],
+    }
+    algorithm_kwargs: dict[str, Any] = {}
+    schedule: Mapping[str, Any] = {}
+    if hparams == "paper":
+        published: Published = getattr(PRESETS[preset], algo)
+        policy_kwargs["optimizer_kwargs"] = {"weight_decay": published.weight_decay}
+        policy_kwargs["scale_to_fan_in"] = published.scale_to_fan_in
+        algorithm_kwargs.update(published.algorithm)
+        schedule = published.schedule
+    recipe = resolve(preset, density=density, input_density=input_density, distribution=distribution, **schedule)
+    if recipe.rewires:
+        policy_kwargs["recipe_kwargs"] = {
+            network: {**schedule, **_in_steps(recipe.schedule, updates, planned_updates)}
+            for network, updates in _UPDATES_PER_STEP[algo].items()
+        }
+    if algo == "td3" and n_actions is not None:
+        algorithm_kwargs["action_noise"] = NormalActionNoise(np.zeros(n_actions), np.full(n_actions, 0.1))
+    return policy_kwargs, algorithm_kwargs
+
+
+def _in_steps(schedule: Any, updates_per_step: int, planned_updates: int | None) -> dict[str, int]:
+    """A schedule that counts updates, in the optimiser steps of a network that takes one in several updates."""
+    steps = {"period_updates": max(1, schedule.period_updates // updates_per_step)}
+    if schedule.decay != "constant" and planned_updates is not None:
+        steps["stop_updates"] = max(1, int(STOP_SHARE * planned_updates) // updates_per_step)
+    return steps
+
+
+def _require(argument: str, name: str, valid: Iterable[str]) -> None:
+    if name not in valid:
+        closest = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown {argument} {name!r}, did you mean {closest!r}? Valid: {', '.join(valid)}")

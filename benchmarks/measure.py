@@ -1,0 +1,62 @@
+"""Timing side by side, and results that say what machine they are from."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleaved(rivals: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, np.ndarray]:
+    """Time each rival once a round, after a round that does not count, so that a disturbance hits all alike.
+
+    Args:
+        rivals: What to time, by name.
+        repeats: Rounds.
+
+    Returns:
+        Milliseconds ``(repeats,)`` by name.
+    """
+    times: dict[str, list[float]] = {name: [] for name in rivals}
+    for round_number in range(repeats + 1):
+        for name, rival in rivals.items():
+            start = time.perf_counter()
+            rival()
+            elapsed = time.perf_counter() - start
+            if round_number:
+                times[name].append(elapsed * 1e3)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, threads and versions."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": len(models),
+        "avx512": "avx512f" in flags,
+        "torch_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def write_results(name: str, command: str, rows: list[dict[str, Any]]) -> Path:
+    """Write a benchmark's rows as ``results/<name>.json``, with the command and the machine."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"command": command, "machine": machine(), "rows": rows}, indent=1) + "\n")
+    return path

@@ -1,0 +1,200 @@
+"""Does an agent learn among 90 % noise features, and does it matter whether replayed noise is exact or drawn anew?
+
+Trains ANF and dense SAC on HalfCheetah-v5 with SB3's hyper-parameters, and dense SAC on the clean task as the reference.
+A run that is in the result file already is skipped, so the script can be stopped and started again:
+
+    python experiments/exact_or_fresh.py --workers 2
+
+Writes ``experiments/results/exact_or_fresh.csv`` (one row per evaluation), ``exact_or_fresh.md`` and ``exact_or_fresh.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+TABLE = RESULTS / "exact_or_fresh.csv"
+LOGS = ROOT / "logs" / "exact_or_fresh"
+
+ENV = "HalfCheetah-v5"
+STEPS, EVAL_FREQ, EVAL_EPISODES = 30_000, 3_000, 5
+SEEDS = (0, 1, 2)
+COLUMNS = ("recipe", "noise", "replay_noise", "seed", "step", "mean_return", "std_return", "links_real", "links_noise")
+
+
+class Run(NamedTuple):
+    """One training run."""
+
+    recipe: str
+    noise: float
+    replay_noise: str
+    seed: int
+
+    @property
+    def method(self) -> tuple[str, float, str]:
+        """What the runs of one curve share."""
+        return self.recipe, self.noise, self.replay_noise
+
+
+METHODS = {
+    ("dense", 0.0, "exact"): ("dense, no noise", "0.45"),
+    ("anf", 0.9, "fresh"): ("ANF, fresh noise", "tab:blue"),
+    ("dense", 0.9, "fresh"): ("dense, fresh noise", "tab:orange"),
+    ("anf", 0.9, "exact"): ("ANF, exact noise", "tab:green"),
+    ("dense", 0.9, "exact"): ("dense, exact noise", "tab:red"),
+}
+
+
+def read_table() -> list[dict[str, str]]:
+    """All rows of the result file."""
+    if not TABLE.exists():
+        return []
+    with TABLE.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_by_run() -> dict[Run, list[dict[str, str]]]:
+    """Rows of the result file by run."""
+    runs: dict[Run, list[dict[str, str]]] = {}
+    for row in read_table():
+        run = Run(row["recipe"], float(row["noise"]), row["replay_noise"], int(row["seed"]))
+        runs.setdefault(run, []).append(row)
+    return runs
+
+
+def train(run: Run) -> Iterator[dict[str, object]]:
+    """Train one agent by the command line and give its rows."""
+    folder = LOGS / f"{run.recipe}-{run.noise}-{run.replay_noise}-{run.seed}"
+    options = {
+        "--algo": "sac", "--recipe": run.recipe, "--env": ENV, "--noise": run.noise, "--replay-noise": run.replay_noise,
+        "-n": STEPS, "--seed": run.seed, "--eval-freq": EVAL_FREQ, "--eval-episodes": EVAL_EPISODES, "--threads": 1,
+        "-f": folder,
+    }  # fmt: skip
+    arguments = [str(part) for option in options.items() for part in option]
+    subprocess.run([sys.executable, ROOT / "train.py", *arguments], check=True, stdout=subprocess.DEVNULL)
+    report = folder / "report.json"
+    subprocess.run(
+        [sys.executable, ROOT / "evaluate.py", folder, "--episodes", "1", "--json", report],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    links = json.loads(report.read_text())["links"]["actor"]
+    evaluations = np.load(next(folder.rglob("evaluations.npz")))
+    for step, returns in zip(evaluations["timesteps"], evaluations["results"], strict=True):
+        yield {
+            **run._asdict(),
+            "step": int(step),
+            "mean_return": round(float(returns.mean()), 2),
+            "std_return": round(float(returns.std()), 2),
+            "links_real": links["real"],
+            "links_noise": links["noise"],
+        }
+
+
+def run_all(workers: int) -> None:
+    """Train every agent that the result file lacks, and add its rows as soon as it is done."""
+    done = set(rows_by_run())
+    runs = [Run(*method, seed) for seed in SEEDS for method in METHODS]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if not TABLE.exists():
+        TABLE.write_text(",".join(COLUMNS) + "\n")
+    with ThreadPoolExecutor(workers) as pool:
+        for rows in pool.map(lambda run: list(train(run)), [run for run in runs if run not in done]):
+            with TABLE.open("a", newline="") as file:
+                csv.DictWriter(file, COLUMNS).writerows(rows)
+            print(
+                f"{rows[0]['recipe']} {rows[0]['replay_noise']} seed {rows[0]['seed']}: {rows[-1]['mean_return']}",
+                flush=True,
+            )
+
+
+def bootstrap_interval(values: np.ndarray, n_resamples: int = 10_000) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean over seeds."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(values, (n_resamples, len(values))).mean(1)
+    return tuple(np.percentile(means, [2.5, 97.5]))
+
+
+def curves() -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
+    """For each method, evaluation steps ``(e,)`` and returns ``(seeds, e)``."""
+    runs = rows_by_run()
+    found = {}
+    for method in METHODS:
+        of_method = [rows for run, rows in runs.items() if run.method == method]
+        if of_method:
+            steps = np.array([int(row["step"]) for row in of_method[0]])
+            found[method] = steps, np.array([[float(row["mean_return"]) for row in rows] for rows in of_method])
+    return found
+
+
+def write_summary() -> None:
+    """The markdown table: the mean of the last three evaluations over seeds, with its interval, and the links."""
+    runs = rows_by_run()
+    lines = [
+        f"{ENV}, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of {EVAL_EPISODES} episodes every {EVAL_FREQ:,}"
+        " steps, the last three averaged.",
+        "",
+        "| agent | seeds | return | 95 % interval | per seed | actor's links per real feature | per noise feature |",
+        "|---|---:|---:|---:|---|---:|---:|",
+    ]
+    for method, (_, returns) in curves().items():
+        last = returns[:, -3:].mean(1)
+        low, high = bootstrap_interval(last)
+        rows = [rows[-1] for run, rows in runs.items() if run.method == method]
+        real, noise = (np.mean([float(row[key]) if row[key] else np.nan for row in rows]) for key in COLUMNS[-2:])
+        lines.append(
+            f"| {METHODS[method][0]} | {len(last)} | {last.mean():.0f} | {low:.0f} to {high:.0f} | "
+            f"{', '.join(f'{value:.0f}' for value in last)} | {real:.1f} | {'' if np.isnan(noise) else f'{noise:.1f}'} |"
+        )
+    lines += ["", "Command: `python experiments/exact_or_fresh.py --workers 2`", ""]
+    (RESULTS / "exact_or_fresh.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+def draw() -> None:
+    """The figure: mean return over seeds with the range of the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    for method, (steps, returns) in curves().items():
+        label, colour = METHODS[method]
+        style = "--" if method[1] == 0 else "-"
+        axes.plot(steps / 1000, returns.mean(0), style, color=colour, label=label, linewidth=2)
+        axes.fill_between(steps / 1000, returns.min(0), returns.max(0), color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlabel("environment steps (thousands)")
+    axes.set_ylabel("return")
+    axes.set_title(f"SAC on {ENV} with 153 noise features beside 17 real ones", loc="left", fontsize=11)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    figure.savefig(RESULTS / "exact_or_fresh.png", dpi=150)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time, each with one thread (default: 2)")
+    parser.add_argument("--only-draw", action="store_true", help="draw the figure and the table from the rows there are")
+    arguments = parser.parse_args()
+    if not arguments.only_draw:
+        run_all(arguments.workers)
+    write_summary()
+    draw()
+
+
+if __name__ == "__main__":
+    main()
