@@ -1,1 +1,18 @@
 """Extremely noisy environments (ENE): Gymnasium wrappers that bury a task's observation in noise features."""
+
+from .histogram import FeatureHistogram
+from .make import make_ene, register_envs
+from .noise import NoiseFeatures, total_features
+from .noise_source import NoiseSource
+from .permute import Permutations, PermuteFeatures
+
+__all__ = [
+    "FeatureHistogram",
+    "NoiseFeatures",
+    "NoiseSource",
+    "Permutations",
+    "PermuteFeatures",
+    "make_ene",
+    "register_envs",
+    "total_features",
+]

@@ -1,0 +1,191 @@
+"""The extremely noisy environment: a task's real features with many noise features behind them."""
+
+from __future__ import annotations
+
+import math
+import os
+from fractions import Fraction
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+
+from .histogram import FeatureHistogram
+from .noise_source import NoiseSource
+from .spaces import flat_box
+
+_STREAM_TAG = 0x401CE  # keeps the noise's random numbers apart from the task's, which come from the same seed
+
+
+def total_features(n_real: int, noise_fraction: float) -> int:
+    """Count real features and noise together: ceil(n_real / (1 − noise_fraction)), exactly.
+
+    Args:
+        n_real: real features, at least 1.
+        noise_fraction: in [0, 1), taken as written: 0.9 is nine tenths, not the nearest binary number. (In floating
+            point the same formula gives 171 instead of 170 for 17 features at 0.9.)
+
+    Raises:
+        ValueError: n_real below 1, or noise_fraction outside [0, 1).
+
+    Source:
+        Grooten et al. 2023, §3 (the formula, not its rounding error).
+
+    Example:
+        >>> [total_features(17, fraction) for fraction in (0, 0.8, 0.9, 0.95, 0.98, 0.99)]
+        [17, 85, 170, 340, 850, 1700]
+    """
+    if n_real < 1:
+        raise ValueError(f"n_real must be at least 1, got {n_real!r}")
+    try:
+        fraction = Fraction(str(noise_fraction))
+    except ValueError:
+        fraction = Fraction(-1)
+    if not 0 <= fraction < 1:
+        raise ValueError(f"noise_fraction must be a number from 0 up to but not including 1, got {noise_fraction!r}")
+    return math.ceil(n_real / (1 - fraction))
+
+
+class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
+    """Append noise features to the observations of any task that observes a vector of numbers.
+
+    Observations are float32 vectors: the real features first, then the noise. The task, its random numbers included,
+    is untouched. ``info["noise_key"]`` (uint64 (2,)) holds the observation's key ``(stream, t)``, from which
+    ``noise_source`` gives the noise again. Each episode has its own stream; t is 0 at the reset and counts the
+    environment steps. So within an episode an observation's key is its successor's with t − 1.
+
+    Args:
+        env: the task.
+        noise_fraction: share of noise among all features, in [0, 1); see :func:`total_features`.
+        distribution: ``"normal"``, ``"uniform"`` or ``"imitate"``; see :class:`NoiseSource`.
+        std: standard deviation of normal and uniform noise.
+        histogram: an ``.npz`` file for ``"imitate"``; see :meth:`FeatureHistogram.load`. ``None``: 10 000 random steps
+            of a copy of the task.
+        noise_seed: what the noise comes from, together with the count of episodes since the last seeded reset.
+            Environments that share a noise_seed share their noise. ``None``: the seed of the last ``reset(seed=...)``,
+            or fresh entropy where there was none.
+        live_noise: only this many noise features vary, the others stay 0; ``None``: all vary.
+
+    Raises:
+        TypeError: no Box observations.
+        ValueError: an argument out of its range, several axes of observations, noise upon noise, or a task that cannot
+            be copied.
+
+    Source:
+        Grooten et al. 2023 (Automatic Noise Filtering), §3. The published code draws the noise anew in every forward
+        pass of every network; here it belongs to the observation.
+
+    Example:
+        >>> env = NoiseFeatures(gym.make("Pendulum-v1"), noise_fraction=0.9)
+        >>> observation, info = env.reset(seed=0)
+        >>> observation.shape, observation.dtype, env.relevant_features
+        ((30,), dtype('float32'), array([0, 1, 2]))
+        >>> noise = np.empty((1, 27), np.float32)
+        >>> env.noise_source.fill(info["noise_key"][None], noise)
+        >>> bool((observation[3:] == noise[0]).all())
+        True
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        noise_fraction: float,
+        distribution: str = "normal",
+        std: float = 1.0,
+        histogram: str | os.PathLike[str] | None = None,
+        noise_seed: int | None = None,
+        live_noise: int | None = None,
+    ):
+        space = flat_box(env, "NoiseFeatures")
+        if env.has_wrapper_attr("noise_source"):
+            raise ValueError(f"env must not have noise features yet, got {env}: wrap the task itself")
+        n_real = space.shape[0]
+        n_noise = total_features(n_real, noise_fraction) - n_real
+        noise_fraction, std = float(str(noise_fraction)), float(std)
+        histogram = None if histogram is None else os.fspath(histogram)
+        noise_seed, live_noise = (None if n is None else int(n) for n in (noise_seed, live_noise))
+        if noise_seed is not None and noise_seed < 0:
+            raise ValueError(f"noise_seed must not be negative, got {noise_seed!r}")
+
+        RecordConstructorArgs.__init__(
+            self,
+            noise_fraction=noise_fraction,
+            distribution=distribution,
+            std=std,
+            histogram=histogram,
+            noise_seed=noise_seed,
+            live_noise=live_noise,
+        )
+        gym.Wrapper.__init__(self, env)
+        self.noise_fraction = noise_fraction
+        self.noise_source = NoiseSource(
+            n_real, n_noise, distribution, std, _histogram(env, distribution, histogram), n_live=live_noise
+        )
+        self.observation_space = _extended(space, self.noise_source)
+        self._noise_seed = noise_seed
+        self._entropy = noise_seed
+        self._episode = -1
+        self._key = np.zeros(2, np.uint64)
+
+    @property
+    def n_real_features(self) -> int:
+        """How many features come from the task."""
+        return self.noise_source.n_real
+
+    @property
+    def relevant_features(self) -> np.ndarray:
+        """Where the real features stand, int64 (n_real,): for diagnosis, never for the agent."""
+        return np.arange(self.n_real_features)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Reset the task and begin a new stream of noise; a seed starts the count of streams anew."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        if seed is not None:
+            self._episode = -1
+            self._entropy = seed if self._noise_seed is None else self._noise_seed
+        elif self._entropy is None:
+            self._entropy = np.random.SeedSequence().entropy
+        self._episode += 1
+        streams = np.random.SeedSequence(self._entropy, spawn_key=(_STREAM_TAG, self._episode))
+        self._key = np.array([streams.generate_state(1, np.uint64)[0], 0], np.uint64)
+        return self._with_noise(observation), {**info, "noise_key": self._key.copy()}
+
+    def step(self, action: Any) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict]:
+        """Step the task and append the noise of this time step."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._key[1] += np.uint64(1)
+        return self._with_noise(observation), reward, terminated, truncated, {**info, "noise_key": self._key.copy()}
+
+    def _with_noise(self, observation: np.ndarray) -> np.ndarray:
+        source = self.noise_source
+        whole = np.empty(source.n_features, np.float32)
+        whole[: source.n_real] = observation
+        source.fill(self._key[None], whole[None, source.n_real :])
+        return whole
+
+
+def _histogram(env: gym.Env, distribution: str, path: str | None) -> FeatureHistogram | None:
+    """Load the histogram, or record it from a copy of the task, where the distribution needs one."""
+    if path is not None and distribution != "imitate":
+        raise ValueError(f"histogram must be None unless distribution is 'imitate', got {path!r} for {distribution!r}")
+    if distribution != "imitate":
+        return None
+    if path is not None:
+        return FeatureHistogram.load(path)
+    if env.spec is None:
+        raise ValueError(
+            f"histogram must name a file where the task cannot be copied: {env} was not made by gymnasium.make "
+            "(write one with FeatureHistogram.save)"
+        )
+    return FeatureHistogram.record(env.spec)
+
+
+def _extended(space: gym.spaces.Box, source: NoiseSource) -> gym.spaces.Box:
+    """Return the task's bounds followed by the noise's, in float32."""
+    with np.errstate(over="ignore"):  # bounds beyond float32 become infinite
+        low, high = (
+            np.concatenate((real.astype(np.float32), np.full(source.n_noise, noise, np.float32)))
+            for real, noise in zip((space.low, space.high), source.bounds, strict=True)
+        )
+    return gym.spaces.Box(low, high, dtype=np.float32)
