@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from siftrl.envs import make_ene, register_envs
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import SubprocVecEnv
-
-import siftrl.envs  # noqa: F401  (registers the ids)
-from siftrl.envs import make_ene, register_envs
 
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("siftrl/"))
 

