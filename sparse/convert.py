@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import zlib
 from collections.abc import Collection, Sequence
 
@@ -51,7 +52,7 @@ def sparsify(
         The same module.
 
     Raises:
-        ValueError: If the network has no linear layer, or the density cannot be had.
+        ValueError: If the network has no linear layer, a name is unknown, or the density cannot be had.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
@@ -59,10 +60,15 @@ def sparsify(
         SparseLinear(in_features=100, out_features=64, density=0.08172, n_links=523, bias=True)
     """
     linears = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
+    if "" in linears:
+        raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
     if layers is not None:
+        _require_known("layers", layers, linears)
         linears = {path: linears[path] for path in layers}
     if not linears:
         raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
+    _require_known("inputs", inputs or (), linears)
+    _require_known("outputs", outputs or (), linears)
     specs = layer_specs(linears, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
@@ -75,7 +81,9 @@ def sparsify(
         for owner in (net, *targets):
             linear = owner.get_submodule(spec.name)
             layer = SparseLinear.from_linear(dense, topology, scale_to_fan_in=scale_to_fan_in)
-            _set_submodule(owner, spec.name, layer.requires_grad_(linear.weight.requires_grad))
+            for parameter_name, parameter in linear.named_parameters():
+                layer.get_parameter(parameter_name).requires_grad_(parameter.requires_grad)
+            _replace(owner, linear, layer)
             if optimizer is not None:
                 _swap_parameters(optimizer, linear, layer)
     return net
@@ -108,9 +116,20 @@ def sparse_layers(net: nn.Module) -> dict[str, SparseLinear]:
     return {path: module for path, module in net.named_modules() if isinstance(module, SparseLinear)}
 
 
-def _set_submodule(net: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, child = path.rpartition(".")
-    setattr(net.get_submodule(parent), child, module)
+def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    # Everywhere: a network may use one layer under several names.
+    for parent in list(net.modules()):
+        for name, child in parent._modules.items():
+            if child is old:
+                setattr(parent, name, new)
+
+
+def _require_known(argument: str, names: Collection[str], linears: Collection[str]) -> None:
+    for name in names:
+        if name not in linears:
+            closest = difflib.get_close_matches(str(name), list(linears), n=1, cutoff=0.0)
+            hint = f", did you mean {closest[0]!r}?" if closest else ""
+            raise ValueError(f"{argument} names {name!r}, no linear layer of net{hint}")
 
 
 def _swap_parameters(optimizer: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> None:

@@ -187,11 +187,13 @@ class SparseLinear(nn.Module):
 
     def to_dense(self) -> torch.Tensor:
         """``(out_features, in_features)``: the weights in their places, 0 elsewhere; differentiable."""
-        dense = self.weight.new_zeros(self.in_features * self.out_features)
-        return dense.index_put((self._kernel_links().positions,), self.weight).view(self.in_features, -1).t()
+        size = self.in_features * self.out_features
+        return _Scatter.apply(self.weight, self._kernel_links().positions, size).view(self.in_features, -1).t()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(*, in_features)`` to ``(*, out_features)``, feature-major in memory."""
+        if x.shape[-1:] != (self.in_features,):
+            raise ValueError(f"x must have {self.in_features} features in its last dimension, got shape {tuple(x.shape)}")
         rows = x.reshape(-1, self.in_features)
         if self._kernels_are_best(rows):
             out = _LinkProduct.apply(rows, self.weight, self.bias, self)
@@ -220,11 +222,22 @@ class SparseLinear(nn.Module):
 
     def _add_gradient(self, gradient: torch.Tensor) -> None:
         """Keep the gradient of all places, by the same rule of life as ``weight.grad``."""
+        if not self._accumulates():
+            return
         # One backward may pass through the layer several times before torch adds up `weight.grad`.
         this_pass = torch._C._current_graph_task_id()
         starts_anew = self.dense_gradient is None or (self.weight.grad is None and this_pass != self._gradient_pass)
         self.dense_gradient = gradient.detach().clone() if starts_anew else self.dense_gradient + gradient
         self._gradient_pass = this_pass
+
+    def _accumulates(self) -> bool:
+        """Whether the backward pass that is running adds to ``weight.grad``; ``torch.autograd.grad`` does not."""
+        with torch.enable_grad():
+            accumulate_grad = self.weight.view_as(self.weight).grad_fn.next_functions[0][0]
+        try:
+            return torch._C._will_engine_execute_node(accumulate_grad)
+        except RuntimeError:  # how torch answers for a leaf whose gradient `torch.autograd.grad` was asked for
+            return False
 
     def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:
         self._links, self.dense_gradient = None, None
@@ -239,7 +252,7 @@ class SparseLinear(nn.Module):
         saved = [state_dict.get(prefix + name) for name in ("weight", "indptr", "neurons")]
         if all(tensor is not None for tensor in saved):
             weight, indptr, neurons = saved
-            if not self._are_links(len(weight), indptr, neurons):
+            if weight.dim() != 1 or not self._are_links(len(weight), indptr, neurons):
                 raise ValueError(
                     f"the saved links of {prefix[:-1] or 'the layer'} are not those of a layer of shape "
                     f"{(self.out_features, self.in_features)}"
@@ -253,14 +266,21 @@ class SparseLinear(nn.Module):
 
     def _are_links(self, n_links: int, indptr: torch.Tensor, neurons: torch.Tensor) -> bool:
         # The kernels index with these numbers unchecked.
-        return (
+        if not (
             indptr.shape == (self.in_features + 1,)
             and neurons.shape == (n_links,)
+            and not (indptr.is_floating_point() or neurons.is_floating_point())
             and int(indptr[0]) == 0
             and int(indptr[-1]) == n_links
             and bool((indptr.diff() >= 0).all())
             and bool(((neurons >= 0) & (neurons < self.out_features)).all())
-        )
+        ):
+            return False
+        try:
+            Topology.from_csc((self.out_features, self.in_features), indptr.cpu().numpy(), neurons.cpu().numpy())
+        except ValueError:  # not sorted, or twice the same link
+            return False
+        return True
 
     def extra_repr(self) -> str:
         """What ``repr`` says of the layer."""
@@ -268,6 +288,29 @@ class SparseLinear(nn.Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"density={self.density:.4g}, n_links={self.n_links}, bias={self.bias is not None}"
         )
+
+
+class _Scatter(torch.autograd.Function):
+    """Weights to their places in a flat dense weight.
+
+    The weight is saved though its value is not needed: a backward through a graph that is older than a rewiring then is
+    torch's error about a changed tensor, and not gradients in the order of links that are gone.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(weight: torch.Tensor, positions: torch.Tensor, size: int) -> torch.Tensor:
+        return weight.new_zeros(size).index_put((positions,), weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        _, positions = ctx.saved_tensors
+        return grad[positions], None, None
 
 
 class _LinkProduct(torch.autograd.Function):
@@ -279,14 +322,14 @@ class _LinkProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         links = layer._kernel_links()
         x_t = x.detach().t().contiguous()
-        out_t = torch.empty(layer.out_features, x.shape[0])
+        # Feature-major, and not as the transpose of another tensor: torch forbids in-place activations on such a view.
+        out = x.new_empty_strided((x.shape[0], layer.out_features), (1, x.shape[0]))
         bias_values = None if bias is None else bias.detach().numpy()
-        kernels.forward(
-            x_t.numpy(), links.indptr, links.neurons, links.order, weight.detach().numpy(), bias_values, out_t.numpy()
-        )
+        weight_values, out_t = weight.detach().numpy(), out.t().numpy()
+        kernels.forward(x_t.numpy(), links.indptr, links.neurons, links.order, weight_values, bias_values, out_t)
         ctx.save_for_backward(x_t, weight)
         ctx.links, ctx.layer = links, layer
-        return out_t.t()
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -145,6 +145,7 @@ def resolve(
         **schedule: Fields of :class:`Schedule` to replace.
 
     Raises:
+        TypeError: If the recipe is neither a name nor a recipe.
         ValueError: If a name is unknown, with the closest valid one, if ``distribution`` comes without ``density``, or if
             a schedule is given to a recipe that never rewires.
 
@@ -154,6 +155,8 @@ def resolve(
     """
     if isinstance(recipe, str):
         recipe = RECIPES[_known(recipe, RECIPES, "recipe")]()
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be a name or a Recipe, got {recipe!r}")
     if distribution is not None and density is None:
         raise ValueError(f"distribution={distribution!r} needs a density to share out: give density as well")
     if density is not None:
