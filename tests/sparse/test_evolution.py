@@ -1,0 +1,410 @@
+"""Rewiring while an optimiser trains: what stays, what starts at zero, when it happens, and taking it up again."""
+
+import copy
+import io
+import pickle
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from siftrl.sparse import Evolution, Recipe, SparseLinear, Topology, evolve, sparse_layers, sparsify
+from siftrl.sparse.criteria import RandomGrowth, magnitude
+from siftrl.sparse.density import Uniform
+from siftrl.sparse.recipes import RECIPES, resolve
+from siftrl.sparse.schedules import Schedule
+from torch import nn
+
+REWIRING = [name for name in RECIPES if resolve(name).rewires]
+OPTIMIZERS = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
+    "amsgrad": lambda parameters: torch.optim.Adam(parameters, lr=0.01, amsgrad=True),
+    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.01, momentum=0.9, centered=True),
+}
+
+
+def mlp(*sizes):
+    return nn.Sequential(*[layer for n_in, n_out in pairwise(sizes) for layer in (nn.Linear(n_in, n_out), nn.Tanh())][:-1])
+
+
+class Run(nn.Module):
+    """A network that learns random numbers, its target that follows slowly, and what rewires both."""
+
+    def __init__(self, recipe="set", optimizer="adam", density=0.2, seed=0, sizes=(20, 16, 16, 3), dtype=None, **schedule):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.net = sparsify(mlp(*sizes).to(dtype or torch.float32), Uniform(density))
+        self.target = copy.deepcopy(self.net).requires_grad_(False)
+        self.optimizer = OPTIMIZERS[optimizer](self.net.parameters())
+        self.evolution = None
+        if recipe is not None:
+            schedule = {"period_updates": 3, "fraction": 0.3, **schedule}
+            self.evolution = evolve(self.net, self.optimizer, recipe, targets=[self.target], **schedule)
+        self.n_steps = 0
+
+    def loss(self, net=None):
+        dtype = next(self.net.parameters()).dtype
+        generator = torch.Generator().manual_seed(self.n_steps)
+        n_in = next(iter(self.net.children())).in_features
+        return (net or self.net)(torch.randn(8, n_in, generator=generator).to(dtype)).sub(1).square().mean()
+
+    def step(self, n=1, **zero_grad):
+        for _ in range(n):
+            self.optimizer.zero_grad(**zero_grad)
+            self.loss().backward()
+            self.optimizer.step()
+            self.n_steps += 1
+            with torch.no_grad():
+                for online, target in zip(self.net.parameters(), self.target.parameters(), strict=True):
+                    target.lerp_(online, 0.1)
+        return self
+
+    def snapshot(self):
+        return {name: Snapshot.of(self, name) for name in sparse_layers(self.net)}
+
+    def save(self):
+        file = io.BytesIO()
+        state = {"optimizer": self.optimizer.state_dict(), "module": self.state_dict(), "n_steps": self.n_steps}
+        torch.save(state, file)
+        return file.getvalue()
+
+    def load(self, saved):
+        state = torch.load(io.BytesIO(saved), weights_only=True)
+        self.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.n_steps = state["n_steps"]
+        return self
+
+    def everything(self):
+        """All tensors that decide how training goes on."""
+        moments = [value for state in self.optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
+        return [*self.state_dict().values(), *moments]
+
+
+@dataclass
+class Snapshot:
+    """A layer's state as ``{position: value}`` tables."""
+
+    positions: list[int]
+    weight: dict[int, float]
+    moments: dict[str, dict[int, float]]
+    scalars: dict[str, float]
+    target: dict[int, float]
+
+    @classmethod
+    def of(cls, run, name):
+        layer, target = run.net.get_submodule(name), run.target.get_submodule(name)
+        positions = layer.topology.positions.tolist()
+        state = run.optimizer.state[layer.weight]
+        moments = {key: value for key, value in state.items() if value.shape == layer.weight.shape}
+        scalars = {key: value.item() for key, value in state.items() if key not in moments}
+
+        def table(values):
+            return dict(zip(positions, values.tolist(), strict=True))
+
+        assert target.topology.positions.tolist() == positions
+        moments = {key: table(value) for key, value in moments.items()}
+        return cls(positions, table(layer.weight), moments, scalars, table(target.weight))
+
+
+def same(first, second):
+    return all(torch.equal(one, other) for one, other in zip(first.everything(), second.everything(), strict=True))
+
+
+def topologies(run):
+    return [layer.topology.positions.tolist() for layer in sparse_layers(run.net).values()]
+
+
+# What stays and what starts at zero
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("recipe", REWIRING)
+class TestARewiring:
+    @given(st.sampled_from([0.03, 0.2, 0.5, 0.95, 0.999]), st.sampled_from([0.0, 0.05, 0.4, 1.0]), st.integers(0, 3))
+    @settings(deadline=None, max_examples=8)
+    def test_survivors_keep_everything_and_the_grown_start_at_zero(self, recipe, optimizer, density, fraction, seed):
+        kwargs = {"optimizer": optimizer, "density": density, "seed": seed, "sizes": (14, 9, 7)}
+        before = Run(None, **kwargs).step(3).snapshot()
+        run = Run(recipe, fraction=fraction, **kwargs)
+        run.step(2)
+        run.optimizer.zero_grad()
+        run.loss().backward()
+        untouched_target = copy.deepcopy(run.target.state_dict())
+        run.optimizer.step()
+
+        for name, old in before.items():
+            new, layer = Snapshot.of(run, name), run.net.get_submodule(name)
+            survivors, grown = set(old.positions) & set(new.positions), set(new.positions) - set(old.positions)
+            n_empty = layer.in_features * layer.out_features - len(old.positions)
+            assert len(new.positions) == len(old.positions)
+            assert len(grown) == min(round(fraction * len(old.positions)), n_empty)
+            assert all(new.weight[place] == old.weight[place] for place in survivors)
+            assert all(new.weight[place] == new.target[place] == 0 for place in grown)
+            assert old.moments
+            for key, moment in old.moments.items():
+                assert all(new.moments[key][place] == moment[place] for place in survivors)
+                assert all(new.moments[key][place] == 0 for place in grown)
+            assert new.scalars == old.scalars
+            target = dict(zip(old.positions, untouched_target[f"{name}.weight"].tolist(), strict=True))
+            assert all(new.target[place] == target[place] for place in survivors)
+            last = run.evolution.last[name]
+            assert (last.dropped, last.grown) == (len(grown), len(grown))
+            assert last.overlap == pytest.approx(len(survivors) / (len(old.positions) + len(grown)))
+
+    def test_training_goes_on_with_as_many_links_and_equal_targets(self, recipe, optimizer):
+        run = Run(recipe, optimizer, period_updates=2, fraction=0.5)
+        n_links = [layer.n_links for layer in sparse_layers(run.net).values()]
+        first = topologies(run)
+        for _ in range(10):
+            run.step(2)
+            run.snapshot()  # compares the targets' links
+            assert [layer.n_links for layer in sparse_layers(run.net).values()] == n_links
+        assert run.evolution.n_rewirings == 10
+        assert topologies(run) != first
+
+    def test_a_checkpoint_goes_on_as_if_nothing_had_been(self, recipe, optimizer):
+        for steps_before in (1, 2, 3, 5):  # before, at and after a rewiring
+            straight = Run(recipe, optimizer).step(steps_before)
+            resumed = Run(recipe, optimizer, seed=7).load(straight.save())
+            assert same(straight.step(9), resumed.step(9))
+
+
+@pytest.mark.parametrize("recipe", REWIRING)
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))], ids=["deepcopy", "pickle"])
+def test_a_copy_rewires_itself_and_leaves_the_original_alone(recipe, clone):
+    original = Run(recipe).step(4)
+    twin = clone(original)
+    before = copy.deepcopy(original.everything())
+    twin.step(9)
+    assert twin.evolution.n_rewirings == 4
+    assert all(torch.equal(one, other) for one, other in zip(before, original.everything(), strict=True))
+    assert same(original.step(9), twin)
+
+
+@pytest.mark.parametrize("recipe", REWIRING)
+def test_the_same_seed_gives_the_same_links(recipe):
+    assert topologies(Run(recipe).step(9)) == topologies(Run(recipe).step(9))
+
+
+def test_a_seed_of_its_own_fixes_the_draws():
+    def rewired(seed):
+        run = Run(None)
+        evolve(run.net, run.optimizer, "set", period_updates=1, fraction=0.5, seed=seed)
+        return topologies(run.step())
+
+    assert rewired(1) == rewired(1) != rewired(2)
+
+
+@pytest.mark.parametrize("recipe", REWIRING)
+def test_rewiring_draws_from_nobody_elses_stream(recipe):
+    run = Run(recipe, period_updates=1)
+    streams = torch.get_rng_state(), np.random.get_state()[1].copy()
+    run.step(3)
+    assert torch.equal(torch.get_rng_state(), streams[0])
+    assert np.array_equal(np.random.get_state()[1], streams[1])
+
+
+def test_layers_of_one_shape_and_later_rewirings_draw_differently():
+    run = Run("set", sizes=(16, 16, 16), period_updates=1, fraction=1.0)
+    links = Topology.random((16, 16), run.net[0].n_links, np.random.default_rng(0))
+    grown = []
+    for _ in range(2):
+        for layer in (run.net[0], run.net[2], run.target[0], run.target[2]):
+            layer.set_topology(links)
+        run.step()
+        grown += topologies(run)
+    assert len({tuple(positions) for positions in grown}) == 4
+
+
+def test_layers_in_which_no_place_is_empty_stay_as_they_are():
+    full = SparseLinear.from_linear(nn.Linear(5, 4), Topology.from_mask(np.ones((4, 5), bool)))
+    net = nn.Sequential(full)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    weight = full.weight.clone()
+    evolve(net, optimizer, "set", period_updates=1, fraction=1.0)
+    optimizer.step()
+    assert torch.equal(full.weight, weight)
+    assert full.density == 1
+
+
+def test_regrowth_where_it_is_allowed_starts_at_zero_too():
+    recipe = Recipe(Uniform(0.5), magnitude, RandomGrowth(allow_regrowth=True), Schedule(period_updates=1, fraction=1.0))
+    run = Run(recipe, density=0.5, period_updates=1, fraction=1.0)
+    before = topologies(run)
+    run.optimizer.zero_grad()
+    run.loss().backward()
+    run.optimizer.step()
+    after = topologies(run)
+    assert any(set(old) & set(new) for old, new in zip(before, after, strict=True))
+    for name, layer in sparse_layers(run.net).items():
+        assert not layer.weight.any()
+        assert not any(Snapshot.of(run, name).moments["exp_avg"].values())
+
+
+@pytest.mark.parametrize("attach", ["before", "after"])
+def test_a_learning_rate_scheduler_and_parameter_groups_do_not_matter(attach):
+    torch.manual_seed(0)
+    net = sparsify(mlp(20, 16, 3), Uniform(0.2))
+    optimizer = torch.optim.Adam([{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.1}], lr=0.01)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1) if attach == "before" else None
+    evolution = evolve(net, optimizer, "set", period_updates=2, fraction=0.5)
+    scheduler = scheduler or torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        net(torch.randn(4, 20)).sum().backward()
+        optimizer.step()
+        scheduler.step()
+    assert (evolution.n_updates, evolution.n_rewirings) == (4, 2)
+    assert not optimizer.state[net[0].weight]["exp_avg"][net[0].weight == 0].any()
+
+
+# When
+
+
+@given(st.integers(1, 5), st.integers(0, 8), st.one_of(st.none(), st.integers(8, 14)))
+@settings(deadline=None, max_examples=25)
+def test_rewirings_happen_when_due_and_take_the_fraction_of_that_step(period, start, stop):
+    schedule = Schedule(period, 0.8, "linear", start_updates=start, stop_updates=stop)
+    run = Run(Recipe(Uniform(0.2), magnitude, RandomGrowth(), schedule), sizes=(15, 10), period_updates=period, fraction=0.8)
+    n_links = run.net[0].n_links
+    for step in range(1, 16):
+        before, n_before = topologies(run)[0], run.evolution.n_rewirings
+        run.step()
+        assert run.evolution.n_updates == step
+        assert run.evolution.n_rewirings - n_before == schedule.due(step)
+        expected = round(schedule.fraction_at(step) * n_links) if schedule.due(step) else 0
+        assert len(set(before) - set(topologies(run)[0])) == expected
+
+
+# Growing by gradient
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5])
+@pytest.mark.parametrize("backward_passes", [1, 2])
+def test_rigl_grows_the_empty_places_of_largest_gradient(density, backward_passes):
+    run = Run("rigl", density=density, period_updates=4, fraction=0.2).step(3)
+    dense = mlp(20, 16, 16, 3)
+    for name, layer in sparse_layers(run.net).items():
+        linear = dense.get_submodule(name)
+        linear.weight, linear.bias = nn.Parameter(layer.to_dense().detach()), nn.Parameter(layer.bias.detach().clone())
+    before = {name: layer.topology for name, layer in sparse_layers(run.net).items()}
+
+    run.optimizer.zero_grad()
+    for _ in range(backward_passes):
+        run.loss().backward()
+        run.loss(dense).backward()
+        run.n_steps += 1
+    run.optimizer.step()
+
+    for name, topology in before.items():
+        gradient = dense.get_submodule(name).weight.grad.t().reshape(-1).abs()
+        gradient[topology.positions] = -1
+        grown = np.setdiff1d(run.net.get_submodule(name).topology.positions, topology.positions)
+        assert len(grown) == round(0.2 * topology.n_links)
+        assert set(grown) == set(gradient.topk(len(grown)).indices.tolist())
+
+
+def test_the_gradient_of_empty_places_is_computed_only_in_the_steps_that_grow_by_it(monkeypatch):
+    collected, collect = [], SparseLinear._add_gradient
+    monkeypatch.setattr(SparseLinear, "_add_gradient", lambda *args: collected.append(step) or collect(*args))
+    gradient = Run("rigl", sizes=(20, 3), period_updates=4, start_updates=5, stop_updates=13)
+    random = Run("set", sizes=(20, 3), period_updates=4)
+    for step in range(1, 20):  # noqa: B007  (the spy reads it)
+        gradient.step()
+        random.step()
+    assert collected == [8, 12]
+    assert gradient.net[0].dense_gradient is None
+
+
+@pytest.mark.parametrize("period_updates", [1, 2])
+def test_gradients_zeroed_in_place_grow_the_same_links(period_updates):
+    first = Run("rigl", period_updates=period_updates).step(6, set_to_none=True)
+    second = Run("rigl", period_updates=period_updates).step(6, set_to_none=False)
+    assert topologies(first) == topologies(second)
+
+
+def test_a_second_loss_after_the_step_does_not_reach_the_next_rewiring():
+    """SB3's SAC: the actor's loss goes back through the critic too, between two critic steps."""
+    plain, disturbed = Run("rigl", period_updates=1, optimizer="sgd"), Run("rigl", period_updates=1, optimizer="sgd")
+    for _ in range(4):
+        plain.step()
+        disturbed.step()
+        (1000 * disturbed.net(torch.ones(4, 20)).sum()).backward()
+    assert topologies(plain) == topologies(disturbed)
+
+
+def test_growing_by_gradient_without_a_backward_is_an_error():
+    run = Run("rigl", period_updates=1)
+    with pytest.raises(ValueError, match="no backward has passed through layer '0'"):
+        run.optimizer.step()
+
+
+def test_diverged_weights_are_an_error_and_not_a_topology():
+    run = Run("set", period_updates=1)
+    with torch.no_grad():
+        run.net[0].weight[0] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        run.optimizer.step()
+
+
+# Graphs that are older than a rewiring
+
+
+@pytest.mark.parametrize(("density", "dtype"), [(0.2, torch.float32), (0.6, torch.float32), (0.2, torch.float64)])
+def test_a_graph_older_than_a_rewiring_is_torchs_own_error(density, dtype):
+    run = Run("set", density=density, dtype=dtype)
+    loss = run.loss()
+    run.evolution.rewire(0.5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_a_graph_of_another_network_lives_on():
+    """SB3's SAC: the actor's graph is older than the critic's step."""
+    actor, critic = Run("set", period_updates=1), Run("set", period_updates=1, seed=1)
+    loss = actor.loss()
+    expected = torch.autograd.grad(actor.loss(), list(actor.net.parameters()))
+    critic.step()
+    assert all(map(torch.equal, torch.autograd.grad(loss, list(actor.net.parameters())), expected))
+
+
+# Bad arguments
+
+
+def test_an_optimiser_that_lacks_the_weights_is_refused():
+    run, other = Run(None), Run(None)
+    with pytest.raises(ValueError, match="optimizer does not hold the weight of layer '0'"):
+        evolve(run.net, other.optimizer)
+
+
+def test_targets_with_other_links_are_refused():
+    run = Run(None)
+    for target in (Run(None, seed=1).net, nn.Sequential(*run.target[:2]), mlp(20, 16, 16, 3)):
+        with pytest.raises(ValueError, match="targets must have the same links"):
+            evolve(run.net, run.optimizer, targets=[target])
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in REWIRING])
+def test_a_static_recipe_is_refused(recipe):
+    run = Run(None)
+    with pytest.raises(ValueError, match=r"never rewires|no schedule"):
+        evolve(run.net, run.optimizer, recipe)
+
+
+def test_a_dense_network_is_refused():
+    net = mlp(4, 4)
+    with pytest.raises(ValueError, match="call sparsify"):
+        evolve(net, torch.optim.SGD(net.parameters(), lr=0.1))
+
+
+def test_the_counters_are_in_the_state_of_the_module_that_holds_them():
+    run = Run("set").step(7)
+    assert run.state_dict()["evolution._extra_state"].tolist() == [0, 7, 2]
+    assert isinstance(run.evolution, Evolution)
+    assert not any(name.startswith("evolution.") for name, _ in run.named_parameters())
