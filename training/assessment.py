@@ -1,0 +1,188 @@
+"""Assessing a saved agent: its episodes, its links, in its own environment or a changed one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from ..agents.callbacks import FilterRow, filter_report
+from . import report
+from .agent import saved_agent
+from .archive import Provenance, inspect_model, read_provenance
+from .atomic import atomic_write_text
+from .device import resolve_device
+from .environments import evaluation_seed, make_vec_env, relevant_features
+from .evaluation import Episodes, evaluate
+from .folder import find_model
+from .permutation import current_permutation
+from .video import FirstEpisode, check_video, use_offscreen_gl, write_video
+
+
+class Wishes(Protocol):
+    """How to assess: the options of ``evaluate.py``; ``None`` keeps what the agent was trained with."""
+
+    episodes: int
+    seed: int
+    stochastic: bool
+    device: str
+    noise_std: float | None
+    noise_distribution: str | None
+    permutation: int | None
+    live_noise: int | None
+    env: str | None
+    noise: float | None
+    json: str | None
+    video: str | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What came out.
+
+    Args:
+        model: the archive that was assessed.
+        environment: arguments of :func:`siftrl.envs.make_ene` of the environment that was played.
+        permutation: number of the feature order.
+        played: returns and lengths.
+        links: how each network's input layer spends its links; empty for agents without actor and critics.
+    """
+
+    model: Path
+    environment: dict[str, Any]
+    permutation: int
+    played: Episodes
+    links: dict[str, FilterRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures for a JSON file; a task without noise has ``None`` links per noise feature."""
+        told_otherwise = ("env_id", "render_mode", "permute", "permute_every")
+        environment = {name: value for name, value in self.environment.items() if name not in told_otherwise}
+        return {
+            "model": str(self.model),
+            "env": self.environment["env_id"],
+            **environment,
+            "permutation": self.permutation,
+            "mean_reward": float(np.mean(self.played.returns)),
+            "std_reward": float(np.std(self.played.returns)),
+            "episode_rewards": self.played.returns,
+            "episode_lengths": self.played.lengths,
+            "links": {
+                network: {name: None if math.isnan(value) else value for name, value in row._asdict().items()}
+                for network, row in self.links.items()
+            },
+        }
+
+
+def assess(model: str, wishes: Wishes) -> Assessment:
+    """Load the agent that ``model`` means, play, and print and write what was wished for.
+
+    Raises:
+        ValueError: for an agent that is not there or not whole, and for wishes that do not fit it.
+    """
+    path = find_model(model)
+    inspect_model(path)
+    for output in (wishes.json, wishes.video):
+        _check_writable(output)
+    film = None
+    if wishes.video is not None:
+        check_video(Path(wishes.video))
+        use_offscreen_gl()
+        film = FirstEpisode()
+    provenance = read_provenance(path)
+    environment = environment_of(path, provenance, wishes)
+    env = make_vec_env(environment, seed=evaluation_seed(wishes.seed))
+    permutation = provenance.permutation if wishes.permutation is None and provenance else wishes.permutation
+    if permutation is not None and env.has_attr("permutations"):
+        env.env_method("set_permutation", permutation)
+    agent = saved_agent(path, env, resolve_device(wishes.device))
+    played = evaluate(
+        agent,
+        env,
+        episodes=wishes.episodes,
+        seed=evaluation_seed(wishes.seed),
+        deterministic=not wishes.stochastic,
+        callback=film,
+    )
+    links = filter_report(agent, relevant_features(env)) if hasattr(agent, "critic") else {}
+    assessment = Assessment(path, environment, current_permutation(env), played, links)
+    _show(assessment, env, provenance)
+    if film is not None:
+        write_video(Path(wishes.video), film.frames, env.metadata.get("render_fps", 30))
+        print(f"Video of the first episode: {wishes.video}")
+    if wishes.json is not None:
+        atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
+    return assessment
+
+
+def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) -> dict[str, Any]:
+    """Arguments of :func:`siftrl.envs.make_ene` for the environment to play: as trained, but for what was wished.
+
+    Raises:
+        ValueError: where neither the model nor the wishes name a task.
+    """
+    if provenance is not None:
+        environment = provenance.config.ene_kwargs()
+    elif wishes.env is not None:
+        environment = {"env_id": wishes.env, "noise_fraction": 0.0}
+    else:
+        raise ValueError(f"the model {path} was not saved by train.py, so it does not know its task: name it with --env.")
+    changes = {
+        "env_id": wishes.env,
+        "noise_fraction": wishes.noise,
+        "noise_std": wishes.noise_std,
+        "noise_distribution": wishes.noise_distribution,
+        "live_noise": wishes.live_noise,
+        "render_mode": None if wishes.video is None else "rgb_array",
+    }
+    environment.update({name: value for name, value in changes.items() if value is not None})
+    is_permuted = environment.get("permute") or environment.get("permute_every")
+    if wishes.permutation is not None and not is_permuted:
+        # Orders exist only in a permuted environment; this one changes its order never by itself, and starts with its own.
+        environment["permute_every"] = sys.maxsize
+    return environment
+
+
+def _check_writable(output: str | None) -> None:
+    if output is None:
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise ValueError(f"cannot write to {path}: it is a folder.")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write to {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write to {path}: its folder is read-only.")
+
+
+def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) -> None:
+    features, real = env.observation_space.shape[0], len(relevant_features(env))
+    trained = f", trained for {provenance.num_timesteps:,} environment steps" if provenance else ""
+    print(f"{assessment.model}{trained}")
+    shown = ("noise_distribution", "noise_std", "live_noise")
+    details = [
+        f"{name.replace('_', ' ')} {assessment.environment[name]}" for name in shown if name in assessment.environment
+    ]
+    if features == real:
+        details.clear()
+    if env.has_attr("permutations"):
+        details.append(f"feature order {assessment.permutation}")
+    print(
+        f"{assessment.environment['env_id']}: {features:,} features, {real:,} of them real"
+        + (f" ({', '.join(details)})" if details else "")
+    )
+    if assessment.links:
+        report.show(report.link_table({"": assessment.links}))
+    returns, lengths = np.array(assessment.played.returns), np.array(assessment.played.lengths)
+    episodes = f"{len(returns)} episodes" if len(returns) > 1 else "1 episode"
+    print(
+        f"Return over {episodes}: {returns.mean():,.1f} ± {returns.std():,.1f} "
+        f"(min {returns.min():,.1f}, max {returns.max():,.1f}); length {lengths.mean():,.1f}"
+    )

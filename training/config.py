@@ -1,0 +1,204 @@
+"""RunConfig: everything that decides a training run, with one default for each fact."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .options import (
+    AT_LEAST_ONE,
+    DENSITY,
+    NOISE_FRACTION,
+    NOT_EMPTY,
+    NOT_NEGATIVE,
+    check_options,
+    did_you_mean,
+    one_of,
+    option,
+)
+
+AGENT, ENVIRONMENT, NOISE, TRAINING, RECORD, MACHINE = (
+    "agent",
+    "environment",
+    "noise and permutation",
+    "training",
+    "what is recorded",
+    "machine",
+)
+
+#: The environment-defining options: a saved model carries them, `evaluate.py` builds its environment from them.
+DISTRIBUTIONS = one_of("normal", "uniform", "imitate")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The options of one training run, checked on construction.
+
+    ``train.py`` makes a flag of every field. Densities are fractions of possible links that exist, so sparsity is
+    one minus density; steps are environment steps, summed over all training environments.
+
+    Raises:
+        ValueError: for a value outside its range and for a name that does not exist, with the closest one that does.
+
+    Example:
+        >>> config = RunConfig(env="Hopper-v5", noise=0.95, n_timesteps=1000)
+        >>> RunConfig.from_json(config.to_json()) == config
+        True
+    """
+
+    algo: str = option("sac", "the algorithm", rule=one_of("sac", "td3"), group=AGENT)
+    recipe: str = option(
+        "anf", "the agent: anf, ds, set, rigl, static or dense", rule=NOT_EMPTY, group=AGENT, metavar="NAME"
+    )
+    hparams: str = option(
+        "sb3",
+        "hyper-parameters of Stable-Baselines3, or of the recipe's paper",
+        rule=one_of("sb3", "paper"),
+        group=AGENT,
+    )
+    density: float | None = option(
+        None, "fraction of the possible links that exist, over all layers (recipe's own)", rule=DENSITY, group=AGENT
+    )
+    input_density: float | None = option(
+        None, "the same for the input layers alone (recipe's own)", rule=DENSITY, group=AGENT
+    )
+    distribution: str | None = option(
+        None, "how --density is spread over the layers, such as uniform, er, erk, input (recipe's own)", group=AGENT
+    )
+
+    env: str = option(
+        "HalfCheetah-v5",
+        "the task's Gymnasium id; observations and actions are continuous",
+        rule=NOT_EMPTY,
+        group=ENVIRONMENT,
+        metavar="ID",
+    )
+    n_envs: int = option(
+        1,
+        "training environments stepped together; still one update per environment step",
+        rule=AT_LEAST_ONE,
+        group=ENVIRONMENT,
+    )
+
+    noise: float = option(
+        0.9, "fraction of the features that are noise, 0 for the bare task", rule=NOISE_FRACTION, group=NOISE
+    )
+    noise_distribution: str = option(
+        "normal",
+        "distribution of the noise; imitate draws from histograms of the real features",
+        rule=DISTRIBUTIONS,
+        group=NOISE,
+    )
+    noise_std: float = option(1.0, "standard deviation of normal and uniform noise", rule=NOT_NEGATIVE, group=NOISE)
+    replay_noise: str = option(
+        "exact",
+        "a replayed observation shows the noise it had (exact), or noise drawn anew in each batch (fresh)",
+        rule=one_of("exact", "fresh"),
+        group=NOISE,
+    )
+    permute: bool = option(False, "put the features into one random order", group=NOISE)
+    permute_every: int | None = option(
+        None, "a new random order of the features after every N environment steps", rule=AT_LEAST_ONE, group=NOISE
+    )
+    permutation_seed: int = option(0, "seed of the orders; training and evaluation share it", rule=NOT_NEGATIVE, group=NOISE)
+    on_permute: str = option(
+        "keep",
+        "stored transitions keep their order, are brought into the new one, or are thrown away",
+        rule=one_of("keep", "remap", "clear"),
+        group=NOISE,
+    )
+
+    n_timesteps: int = option(
+        1_000_000,
+        "environment steps to train for; with -i: further steps, and those that the run still lacks if left out",
+        rule=AT_LEAST_ONE,
+        short="-n",
+        group=TRAINING,
+    )
+    seed: int = option(0, "seed of networks, environments, noise and exploration", rule=NOT_NEGATIVE, group=TRAINING)
+    buffer_size: int = option(1_000_000, "transitions that the replay holds", rule=AT_LEAST_ONE, group=TRAINING)
+    trained_agent: str | None = option(
+        None,
+        "continue a run: weights, optimisers, topology, counters, and the replay where it was saved",
+        rule=NOT_EMPTY,
+        short="-i",
+        group=TRAINING,
+        metavar="RUN_OR_ZIP",
+    )
+
+    log_folder: str = option("logs", "where run folders go", rule=NOT_EMPTY, short="-f", group=RECORD, metavar="DIR")
+    tensorboard_log: str | None = option(
+        None, "where TensorBoard events go (the run folder)", rule=NOT_EMPTY, short="-tb", group=RECORD, metavar="DIR"
+    )
+    eval_freq: int = option(5_000, "environment steps between evaluations, 0 for none", rule=NOT_NEGATIVE, group=RECORD)
+    eval_episodes: int = option(5, "episodes of one evaluation", rule=AT_LEAST_ONE, group=RECORD)
+    save_freq: int = option(
+        50_000,
+        "environment steps between checkpoints, 0 for one at the end only",
+        rule=NOT_NEGATIVE,
+        group=RECORD,
+    )
+    progress: bool = option(False, "show a progress bar", short="-P", group=RECORD)
+    verbose: int = option(
+        1,
+        "0: the result only, 1: tables and evaluations, 2: also the training log",
+        rule=NOT_NEGATIVE,
+        group=RECORD,
+    )
+
+    device: str = option(
+        "auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", rule=NOT_EMPTY, group=MACHINE
+    )
+    threads: int | None = option(None, "CPU threads (as many as torch takes)", rule=AT_LEAST_ONE, group=MACHINE)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.permute and self.permute_every is not None:
+            raise ValueError("permute (one order for good) and permute-every (a new one every N steps) exclude each other.")
+
+    def ene_kwargs(self) -> dict[str, Any]:
+        """The arguments of :func:`siftrl.envs.make_ene` that rebuild this run's environment."""
+        return {
+            "env_id": self.env,
+            "noise_fraction": self.noise,
+            "noise_distribution": self.noise_distribution,
+            "noise_std": self.noise_std,
+            "permute": self.permute,
+            "permute_every": self.permute_every,
+            "permutation_seed": self.permutation_seed,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, in the order of their declaration."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """All fields as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> RunConfig:
+        """The configuration with these options; others take their defaults.
+
+        Raises:
+            ValueError: for an option that does not exist or does not fit.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in names:
+                raise ValueError(f"a run has no option {name!r}.{did_you_mean(name, names)}")
+        return cls(**options)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """The configuration that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: where ``text`` is no JSON object of options.
+        """
+        options = json.loads(text)
+        if not isinstance(options, dict):
+            raise ValueError("a run's configuration is a JSON object.")
+        return cls.from_dict(options)

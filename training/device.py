@@ -1,0 +1,47 @@
+"""Devices: the one that was asked for, or a refusal; and how many CPU threads to use."""
+
+from __future__ import annotations
+
+
+def resolve_device(name: str) -> str:
+    """The torch device that ``name`` means, ``auto`` resolved.
+
+    SB3 takes the CPU without a word where a GPU was asked for and is not there; here that is an error.
+
+    Raises:
+        ValueError: for a name that is no device, and for a device that this machine lacks.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:<number>, not {name!r}.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name} is not there: this machine offers torch no CUDA GPU. Use cpu or auto.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not there: this machine has {torch.cuda.device_count()} CUDA GPUs.")
+    try:
+        torch.empty(1, device=device).add(1).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        raise ValueError(f"device {name} is not there or does not compute. Use cpu or auto.") from error
+    return str(device)
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch and numba use ``threads`` CPU threads; ``None`` leaves both as they are.
+
+    Raises:
+        ValueError: for more threads than numba started with, which is one per core.
+    """
+    if threads is None:
+        return
+    import numba
+    import torch
+
+    if threads > numba.config.NUMBA_NUM_THREADS:
+        raise ValueError(f"threads must be at most {numba.config.NUMBA_NUM_THREADS}, the cores here, not {threads}.")
+    numba.set_num_threads(threads)
+    torch.set_num_threads(threads)

@@ -1,0 +1,119 @@
+"""Periodic evaluation on an environment of its own: one line, one row in TensorBoard, the best model kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
+
+from .atomic import atomic_write
+from .folder import BEST_MODEL, EVALUATIONS
+from .stopping import StopRequest
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Undiscounted return and length (environment steps) of some episodes."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+
+    def __str__(self) -> str:
+        returns = np.array(self.returns)
+        return f"return {returns.mean():,.1f} ± {returns.std():,.1f}, length {np.mean(self.lengths):,.0f}"
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the user asked for it
+    """Leaves an evaluation that a requested stop made pointless."""
+
+
+def evaluate(
+    model: Any, env: VecEnv, *, episodes: int, seed: int, deterministic: bool = True, callback: Callable | None = None
+) -> Episodes:
+    """Play ``episodes`` episodes that depend on ``seed`` and the model only, through SB3's ``evaluate_policy``."""
+    env.seed(seed)
+    returns, lengths = evaluate_policy(
+        model, env, episodes, deterministic=deterministic, callback=callback, return_episode_rewards=True
+    )
+    return Episodes(tuple(map(float, returns)), tuple(map(int, lengths)))
+
+
+class PeriodicEvaluation(BaseCallback):
+    """Evaluates every ``every`` environment steps, whatever the number of training environments.
+
+    Each evaluation plays the same episodes, so that two of them differ by the policy alone.
+
+    Args:
+        env: the evaluation environment.
+        every: environment steps between two evaluations.
+        episodes: of one evaluation.
+        seed: of the evaluation environment.
+        folder: where ``evaluations.npz`` (SB3's format) and ``best_model.zip`` go.
+        save: writes the model to a path.
+        stop: an evaluation is abandoned once this asks to stop.
+        announce: receives one line for each evaluation.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        every: int,
+        episodes: int,
+        seed: int,
+        folder: Path,
+        save: Callable[[Path], None],
+        stop: StopRequest,
+        announce: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.env, self.every, self.episodes, self.seed = env, every, episodes, seed
+        self.folder, self.save, self.stop, self.announce = folder, save, stop, announce
+        self.best = -np.inf
+        self.history: list[tuple[int, Episodes]] = []
+        self._periods = 0
+
+    def _on_training_start(self) -> None:
+        self._periods = self.num_timesteps // self.every
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps // self.every == self._periods:
+            return True
+        self._periods = self.num_timesteps // self.every
+        try:
+            played = evaluate(self.model, self.env, episodes=self.episodes, seed=self.seed, callback=self._leave_if_stopped)
+        except _Stopped:
+            return False
+        self._record(played)
+        return True
+
+    def _leave_if_stopped(self, _locals: dict[str, Any], _globals: dict[str, Any]) -> None:
+        if self.stop.signal is not None:
+            raise _Stopped
+
+    def _record(self, played: Episodes) -> None:
+        self.history.append((self.num_timesteps, played))
+        with atomic_write(self.folder / EVALUATIONS) as file:
+            np.savez(
+                file,
+                timesteps=[steps for steps, _ in self.history],
+                results=[episodes.returns for _, episodes in self.history],
+                ep_lengths=[episodes.lengths for _, episodes in self.history],
+            )
+        mean = float(np.mean(played.returns))
+        self.logger.record("eval/mean_reward", mean)
+        self.logger.record("eval/std_reward", float(np.std(played.returns)))
+        self.logger.record("eval/mean_ep_length", float(np.mean(played.lengths)))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+        is_best = mean > self.best
+        if is_best:
+            self.best = mean
+            self.save(self.folder / BEST_MODEL)
+        self.announce(f"{self.num_timesteps:>12,} steps: {played}{'  (best so far)' if is_best else ''}")

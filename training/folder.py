@@ -1,0 +1,89 @@
+"""Run folders: where a run writes, and how a path that a user gives leads to a model."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from .config import RunConfig
+from .options import did_you_mean
+
+CONFIG = "config.json"
+COMMAND = "command.txt"
+MODEL = "model.zip"
+BEST_MODEL = "best_model.zip"
+CHECKPOINT = "checkpoint.zip"
+EVALUATIONS = "evaluations.npz"
+
+
+def create_run_folder(config: RunConfig) -> Path:
+    """Create ``<log_folder>/<algo>-<recipe>/<Env>_<noise>_s<seed>_<run>``, where ``<run>`` counts up from 1.
+
+    Two processes that start at the same moment get two folders: making a folder either succeeds for one or fails.
+
+    Raises:
+        ValueError: where nothing can be written.
+    """
+    parent = Path(config.log_folder) / f"{config.algo}-{config.recipe}"
+    stem = f"{config.env.replace('/', '-')}_{config.noise:g}_s{config.seed}_"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [int(path.name[len(stem) :]) for path in parent.glob(f"{stem}*") if path.name[len(stem) :].isdigit()]
+        run = max(taken, default=0) + 1
+        while True:
+            with contextlib.suppress(FileExistsError):
+                folder = parent / f"{stem}{run}"
+                folder.mkdir()
+                return folder
+            run += 1
+    except OSError as error:
+        raise ValueError(f"cannot write to the log folder {config.log_folder}: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def new_run_folder(config: RunConfig) -> Iterator[Path]:
+    """A fresh run folder that vanishes again if the block raises: a refused run leaves nothing behind."""
+    existing = {path for path in (Path(config.log_folder), *Path(config.log_folder).parents) if path.exists()}
+    folder = create_run_folder(config)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        # Parents go as well where this run made them and nothing else has come to live there.
+        for parent in folder.parents:
+            with contextlib.suppress(OSError):
+                if parent not in existing:
+                    parent.rmdir()
+        raise
+
+
+def find_model(path: str | Path, names: tuple[str, ...] = (MODEL, BEST_MODEL)) -> Path:
+    """The model that ``path`` means: a zip, a run folder, or a folder with runs below, of which the newest counts.
+
+    Args:
+        path: what the user gave.
+        names: what to take from a run folder, in order of preference.
+
+    Raises:
+        ValueError: where there is no model, saying what there is instead.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        return _newest_model(path, names)
+    with_suffix = path.with_name(f"{path.name}.zip")
+    if with_suffix.is_file():
+        return with_suffix
+    siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise ValueError(f"there is no run folder or model at {path}.{did_you_mean(path.name, siblings)}")
+
+
+def _newest_model(folder: Path, names: tuple[str, ...]) -> Path:
+    runs = {found.parent for name in names for found in folder.rglob(name)}
+    if not runs:
+        raise ValueError(f"the folder {folder} holds no trained model: no {' or '.join(names)} in it or below.")
+    models = [next(run / name for name in names if (run / name).is_file()) for run in runs]
+    return max(models, key=lambda model: model.stat().st_mtime_ns)

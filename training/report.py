@@ -1,0 +1,66 @@
+"""What a run tells its user: tables of layers, of links per feature, and of episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ..agents.callbacks import FilterRow, LayerRow
+
+
+def show(table: Table) -> None:
+    """Print a table to the standard output, never squeezed below 100 columns where that is no terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(console.width, 100))
+    console.print(table)
+
+
+def layer_table(rows: Iterable[LayerRow]) -> Table:
+    """A table of networks and layers: shape (out x in), links and density of each, and the sum."""
+    table = Table(title="Layers", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("network")
+    table.add_column("layer")
+    for heading in ("out x in", "links", "density"):
+        table.add_column(heading, justify="right")
+    total = possible = 0
+    previous = None
+    for row in rows:
+        shape = " x ".join(f"{side:,}" for side in row.shape)
+        shown = row.network if row.network != previous else ""
+        table.add_row(shown, row.layer, shape, f"{row.links:,}", f"{row.density:.1%}")
+        previous = row.network
+        total += row.links
+        possible += math.prod(row.shape)
+    table.add_section()
+    table.add_row("together", "", "", f"{total:,}", f"{total / possible:.1%}")
+    return table
+
+
+def link_table(reports: Mapping[str, Mapping[str, FilterRow]]) -> Table:
+    """A table of how each network's input layer spends its links.
+
+    Args:
+        reports: for each moment, such as ``start`` and ``end``, what
+            :func:`siftrl.agents.callbacks.filter_report` found then.
+    """
+    table = Table(title="What the agent listens to", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("network")
+    table.add_column("")
+    for heading in ("links per real feature", "per noise feature", "ratio", "strength ratio"):
+        table.add_column(heading, justify="right")
+    for network in next(iter(reports.values())):
+        for index, (moment, report) in enumerate(reports.items()):
+            row = report[network]
+            figures = (row.real, row.noise, row.real / row.noise if row.noise else math.nan, row.strength_ratio)
+            table.add_row("" if index else network, moment, *map(_number, figures))
+    return table
+
+
+def _number(value: float) -> str:
+    # A task without noise has no links per noise feature.
+    return "-" if math.isnan(value) else f"{value:.2f}"
