@@ -151,7 +151,7 @@ def resolve(
 
     Example:
         >>> resolve("anf", input_density=0.05, period_updates=200).density
-        InputOnly(density=0.05)
+        InputOnly(density=0.05, keep_dense=())
     """
     if isinstance(recipe, str):
         recipe = RECIPES[_known(recipe, RECIPES, "recipe")]()
