@@ -107,7 +107,7 @@ class SparsityMetrics(BaseCallback):
     ``filter/<net>/links_per_{real,noise}_feature``, ``filter/<net>/strength_ratio`` and ``ene/permutation``.
 
     Args:
-        period_steps: Environment steps between two entries. The last values stand whenever SB3 writes its log.
+        period_steps: Environment steps between two measurements. The last one stands whenever SB3 writes its log.
         verbose: See SB3.
 
     Raises:
@@ -125,31 +125,38 @@ class SparsityMetrics(BaseCallback):
             raise ValueError(f"period_steps={period_steps} must be at least 1")
         self.period_steps = period_steps
         self._next = 0
+        self._values: dict[str, Any] = {}
 
     def _on_training_start(self) -> None:
         self._next = self.num_timesteps
+        self._measure()
         self._record()
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
             self._next = self.num_timesteps + self.period_steps
-            self._record()
+            self._measure()
+        self._record()
         return True
 
     def _on_training_end(self) -> None:
+        self._measure()
         self._record()
 
     def _record(self) -> None:
-        for row in layer_table(self.model):
-            self.logger.record(f"sparsity/{row.network}/{row.layer}", 1.0 - row.density)
+        # In every step: SB3 forgets what it has written.
+        for key, value in self._values.items():
+            self.logger.record(key, value)
+
+    def _measure(self) -> None:
+        self._values = {f"sparsity/{row.network}/{row.layer}": 1.0 - row.density for row in layer_table(self.model)}
         for network, evolution in getattr(self.model.policy, "evolutions", {}).items():
             rewirings = list(evolution.last.values())
             if rewirings:
-                self.logger.record(f"topology/{network}/dropped", sum(rewiring.dropped for rewiring in rewirings))
-                self.logger.record(f"topology/{network}/grown", sum(rewiring.grown for rewiring in rewirings))
-                self.logger.record(f"topology/{network}/overlap", np.mean([rewiring.overlap for rewiring in rewirings]))
-        for key, value in _ene_metrics(self.model, self.training_env).items():
-            self.logger.record(key, value)
+                self._values[f"topology/{network}/dropped"] = sum(rewiring.dropped for rewiring in rewirings)
+                self._values[f"topology/{network}/grown"] = sum(rewiring.grown for rewiring in rewirings)
+                self._values[f"topology/{network}/overlap"] = np.mean([rewiring.overlap for rewiring in rewirings])
+        self._values.update(_ene_metrics(self.model, self.training_env))
 
 
 def _ene_metrics(model: BaseAlgorithm, env: VecEnv) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""Presets: every one builds for every algorithm and set of hyper-parameters, in the steps of each network."""
+
+import pytest
+import stable_baselines3 as sb3
+from siftrl.agents import SparseSACPolicy, SparseTD3Policy
+from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_kwargs
+from siftrl.sparse import sparse_layers
+from siftrl.sparse.recipes import RECIPES, resolve
+
+STOCK = {"sac": (sb3.SAC, SparseSACPolicy), "td3": (sb3.TD3, SparseTD3Policy)}
+PLANNED = 10_000
+
+every_preset = pytest.mark.parametrize("preset", PRESETS)
+every_algo = pytest.mark.parametrize("algo", ALGORITHMS)
+every_hparams = pytest.mark.parametrize("hparams", HPARAMS)
+
+
+def build(preset, algo, hparams="sb3", **kwargs):
+    """A stock SB3 model of a preset on Pendulum, and the two dictionaries it came from."""
+    policy_kwargs, algorithm_kwargs = build_kwargs(preset, algo, hparams, n_actions=1, **kwargs)
+    algorithm, policy = STOCK[algo]
+    model = algorithm(policy, "Pendulum-v1", policy_kwargs=policy_kwargs, device="cpu", buffer_size=100, **algorithm_kwargs)
+    return model, policy_kwargs, algorithm_kwargs
+
+
+def published(preset, algo):
+    return getattr(PRESETS[preset], algo)
+
+
+def test_every_recipe_has_its_preset_and_every_algorithm_its_policy():
+    assert set(PRESETS) == set(RECIPES)
+    assert set(STOCK) == set(ALGORITHMS)
+
+
+@every_preset
+def test_every_preset_says_what_it_is_and_where_it_deviates(preset):
+    assert PRESETS[preset].summary
+    assert "\n" not in PRESETS[preset].summary
+    assert PRESETS[preset].deviation
+
+
+@every_preset
+@every_algo
+@every_hparams
+class TestEveryPreset:
+    def test_it_builds_on_stock_sb3_with_what_it_promises(self, preset, algo, hparams):
+        model, _, algorithm_kwargs = build(preset, algo, hparams, planned_updates=PLANNED)
+        for name, value in algorithm_kwargs.items():
+            assert getattr(model, name) == value
+        weight_decay = published(preset, algo).weight_decay if hparams == "paper" else 0
+        for network in (model.actor, model.critic):
+            assert network.optimizer.defaults["weight_decay"] == weight_decay
+        if algo == "td3":
+            assert model.action_noise is not None
+        assert bool(model.policy.evolutions) <= resolve(preset).rewires
+        assert bool(sparse_layers(model.critic)) == (preset != "dense")
+
+    def test_schedules_count_each_networks_own_steps(self, preset, algo, hparams):
+        model, _, _ = build(preset, algo, hparams, planned_updates=PLANNED)
+        changes = published(preset, algo).schedule if hparams == "paper" else {}
+        expected = resolve(preset, **changes).schedule
+        for network, recipe in model.policy.recipes.items():
+            if expected is None:
+                assert recipe.schedule is None
+                continue
+            updates_per_step = 2 if (algo, network) == ("td3", "actor") else 1
+            assert recipe.schedule.period_updates == expected.period_updates // updates_per_step
+            assert (recipe.schedule.fraction, recipe.schedule.decay) == (expected.fraction, expected.decay)
+            falls = expected.decay != "constant"
+            assert recipe.schedule.stop_updates == (STOP_SHARE * PLANNED / updates_per_step if falls else None)
+
+    def test_nothing_stops_where_no_end_is_known(self, preset, algo, hparams):
+        _, policy_kwargs, _ = build(preset, algo, hparams)
+        assert not any("stop_updates" in schedule for schedule in policy_kwargs.get("recipe_kwargs", {}).values())
+
+    def test_budgets_reach_the_networks(self, preset, algo, hparams):
+        model, _, _ = build(preset, algo, hparams, density=0.3, distribution="uniform")
+        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.3] * 6, abs=0.01)
+        model, _, _ = build(preset, algo, hparams, input_density=0.25)
+        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.25] * 2, abs=0.01)
+
+
+def test_the_published_numbers():
+    """Grooten et al. 2023, and Graesser et al. 2022, table 8."""
+    _, policy_kwargs, algorithm_kwargs = build("anf", "sac", "paper")
+    assert algorithm_kwargs == {"learning_rate": 1e-3, "batch_size": 100, "learning_starts": 25_000, "ent_coef": 0.2}
+    assert policy_kwargs["recipe_kwargs"] == {network: {"period_updates": 1000} for network in ("actor", "critic")}
+    model, _, _ = build("rigl", "sac", "paper", planned_updates=1_000_000)
+    schedule = model.policy.recipes["actor"].schedule
+    assert (schedule.period_updates, schedule.fraction, schedule.decay) == (1000, 0.5, "cosine")
+    assert schedule.stop_updates == 800_000
+
+
+@every_algo
+def test_sb3s_hyper_parameters_are_sb3s(algo):
+    _, policy_kwargs, algorithm_kwargs = build("anf", algo)
+    assert set(algorithm_kwargs) <= {"action_noise"}
+    assert "optimizer_kwargs" not in policy_kwargs
+
+
+def test_an_actor_of_td3_steps_at_half_the_pace():
+    model, _, _ = build("anf", "td3")
+    periods = {network: recipe.schedule.period_updates for network, recipe in model.policy.recipes.items()}
+    assert periods == {"actor": 500, "critic": 1000}
+
+
+def test_a_very_short_run_still_gets_a_schedule():
+    for planned_updates in (0, 1, 2):
+        build("rigl", "td3", planned_updates=planned_updates)
+
+
+def test_dictionaries_are_the_callers_own():
+    first, second = (build_kwargs("anf", "sac", "paper") for _ in range(2))
+    first[0]["optimizer_kwargs"]["weight_decay"] = 5
+    first[1]["learning_rate"] = 5
+    assert second == build_kwargs("anf", "sac", "paper") != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("afn", "sac", "sb3"), "unknown preset 'afn', did you mean 'anf'"),
+        (("anf", "SAC", "sb3"), "unknown algo 'SAC', did you mean"),
+        (("anf", "sca", "sb3"), "unknown algo 'sca', did you mean 'sac'"),
+        (("anf", "sac", "papers"), "unknown hparams 'papers', did you mean 'paper'"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_closest(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_kwargs(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"density": 0}, "density=0"),
+        ({"input_density": 2}, "density=2"),
+        ({"distribution": "erk"}, "needs a density"),
+        ({"density": 0.1, "distribution": "erkk"}, "the closest is 'erk'"),
+    ],
+)
+def test_impossible_budgets_are_named_before_anything_is_built(wishes, message):
+    with pytest.raises(ValueError, match=message):
+        build_kwargs("anf", "sac", **wishes)
