@@ -6,6 +6,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -14,6 +15,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ..envs import NoiseSource, Permutations
+from ..sparse.gather import gather
 
 REPLAY_NOISE = ("exact", "fresh")
 ON_PERMUTE = ("keep", "remap", "clear")
@@ -149,6 +151,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         self.newest_order = 0
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FRESH_TAG,)))
         self._verified = False
+        self._columns: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -235,6 +238,56 @@ class NoiseReplayBuffer(ReplayBuffer):
             for row in np.flatnonzero(described.orders == k):  # twice as fast as one index over both axes
                 np.take(whole[row], order, out=reordered[row], mode="clip")
         return reordered
+
+    def build_columns(self, described: NoisyObservations, out: np.ndarray, n_threads: int = 1) -> np.ndarray:
+        """Build observations feature-major, the way sparse layers read them: the transpose of :meth:`build`.
+
+        Args:
+            described: what to build.
+            out: float32 (n_features, batch), contiguous; overwritten.
+            n_threads: threads to share the work.
+
+        Returns:
+            ``out``, or a new array of its shape where the features are permuted.
+        """
+        source = self.noise_source
+        out[: source.n_real] = described.real.T
+        noise = source.segments(described.keys)
+        gather(noise.table, noise.offsets, noise.starts, noise.widths, out[source.n_real :], n_threads=n_threads)
+        if self.permutations is None:
+            return out
+        permuted = np.empty_like(out)
+        for k in np.unique(described.orders):
+            columns = described.orders == k
+            permuted[:, columns] = out[self.permutations.order(int(k))][:, columns]
+        return permuted
+
+    def sample_columns(self, batch_size: int) -> ReplayBufferSamples:
+        """As :meth:`sample`, with the same draws and values; observations lie feature-major in memory.
+
+        Args:
+            batch_size: transitions to draw.
+
+        Returns:
+            A batch whose observations are valid until the next call, which writes into the same memory: of tens of
+            megabytes, fresh pages take longer to fetch than to fill.
+        """
+        batch = self.describe(np.random.randint(0, self.size(), size=batch_size))
+        shape = self.noise_source.n_features, batch_size
+        if self._columns is None or self._columns[0].shape != shape:
+            self._columns = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        described = batch.observations, batch.next_observations
+        observations, next_observations = (
+            self.to_torch(self.build_columns(part, out, th.get_num_threads()), copy=False).t()
+            for part, out in zip(described, self._columns, strict=True)
+        )
+        batch = batch._replace(observations=observations, next_observations=next_observations)
+        return ReplayBufferSamples(
+            *(self.to_torch(part, copy=False) if isinstance(part, np.ndarray) else part for part in batch)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_columns": None}
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
         if env is not None:

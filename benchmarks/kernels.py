@@ -37,11 +37,12 @@ def compare(n_features: int, density: float, repeats: int) -> dict[str, Any]:
     grad = torch.randn(BATCH, UNITS)
     grad_t = grad.t().contiguous()
     out_t, grad_weight = torch.empty(UNITS, BATCH), torch.empty(layer.n_links)
-    indices = links.indptr, links.neurons
+    indices, order = (links.indptr, links.neurons), links.range(0, n_features).order
 
     rivals = {
-        "sparse_forward": lambda: kernels.forward(
-            batch_t.numpy(), *indices, links.order, weight.numpy(), None, out_t.numpy()
+        "sparse_forward": lambda: (
+            out_t.zero_(),
+            kernels.add_product(batch_t.numpy(), *indices, order, weight.numpy(), out_t.numpy()),
         ),
         "dense_forward": lambda: torch.nn.functional.linear(batch, dense),
         "csr_forward": lambda: csr @ batch_t,

@@ -1,12 +1,15 @@
-"""The CPU kernels of a sparse layer: forward, weight gradient, input gradient, and a product for a single row.
+"""The CPU kernels of a sparse layer: product, weight gradient, input gradient, and a product for a single row.
 
 Batches are feature-major, ``(features, batch)``: one feature of the whole batch is one run of memory, and the inner loops
 over the batch become vector instructions. Four links are worked at a time, so that the run they share is loaded and stored
 once for all four. Both gradients take the links by input feature (the order of :class:`~siftrl.sparse.topology.Topology`),
-the forward product takes them by neuron, within chunks of features whose runs stay in the cache (:class:`NeuronOrder`).
+the product takes them by neuron, within chunks of features whose runs stay in the cache (:class:`NeuronOrder`).
 
 Threads share out the neurons, or the features, balanced by links: no two write to the same run, nothing is added up at the
 end, and the results are the same to the bit for any number of threads.
+
+Every product can be had for a range of the layer's features alone: ``indptr`` is then that range's part of the layer's, and
+``neurons``, ``weight`` and ``grad_weight`` stay those of the whole layer.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ _PARALLEL = {**_SERIAL, "parallel": True}
 # Below this many multiply-adds, waking another thread costs more than it saves (benchmarks/kernels.py).
 _MIN_WORK_PER_THREAD = 1_000_000
 
-# Features of a chunk of the forward product: at a batch of 256, half a megabyte.
+# Features of a chunk of the product: at a batch of 256, half a megabyte.
 _CHUNK_FEATURES = 512
 
 
@@ -46,50 +49,43 @@ class NeuronOrder(NamedTuple):
 
 
 def neuron_order(indptr: np.ndarray, neurons: np.ndarray, out_features: int) -> NeuronOrder:
-    """Sort a topology's links for the forward product, in linear time.
+    """Sort a range of a layer's links for the forward product, in linear time.
 
     Args:
-        indptr: int64 ``(in_features + 1,)``.
+        indptr: int64 ``(features + 1,)``.
         neurons: int32 ``(n_links,)``.
         out_features: Neurons of the layer.
     """
     n_chunks = -(-(len(indptr) - 1) // _CHUNK_FEATURES)
+    n_links = int(indptr[-1] - indptr[0])
     pointers = np.zeros(n_chunks * out_features + 1, np.int64)
-    inputs, links = np.empty(len(neurons), np.int32), np.empty(len(neurons), np.int32)
+    inputs, links = np.empty(n_links, np.int32), np.empty(n_links, np.int32)
     _counting_sort(indptr, neurons, out_features, pointers, inputs, links)
     return NeuronOrder(pointers, inputs, links)
 
 
-def forward(
-    x: np.ndarray,
-    indptr: np.ndarray,
-    neurons: np.ndarray,
-    order: NeuronOrder,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    out: np.ndarray,
+def add_product(
+    x: np.ndarray, indptr: np.ndarray, neurons: np.ndarray, order: NeuronOrder, weight: np.ndarray, out: np.ndarray
 ) -> None:
-    """Write ``W x + bias`` into ``out``.
+    """Add ``W x`` to ``out``.
 
     Args:
-        x: float32 ``(in_features, batch)``, contiguous.
-        indptr: int64 ``(in_features + 1,)``.
+        x: float32 ``(features, batch)``, contiguous.
+        indptr: int64 ``(features + 1,)``.
         neurons: int32 ``(n_links,)``.
         order: The same links by neuron.
-        weight: float32 ``(n_links,)``, in the topology's order.
-        bias: float32 ``(out_features,)``, or None for 0.
-        out: float32 ``(out_features, batch)``, contiguous; overwritten.
+        weight: float32 ``(n_links,)``.
+        out: float32 ``(out_features, batch)``, contiguous.
     """
-    out[:] = 0.0 if bias is None else bias[:, None]
     batch, out_features = x.shape[1], out.shape[0]
     if batch == 1:
         _row_product(x[:, 0], indptr, neurons, weight, out[:, 0])
         return
-    n_threads = _threads(len(neurons) * batch)
+    n_threads = _threads(len(order.links) * batch)
     if n_threads == 1:
-        _forward(x, *order, weight, out, 0, out_features)
+        _add_product(x, *order, weight, out, 0, out_features)
     else:
-        _forward_threads(x, *order, weight, out, np.linspace(0, out_features, n_threads + 1).astype(np.int64))
+        _add_product_threads(x, *order, weight, out, np.linspace(0, out_features, n_threads + 1).astype(np.int64))
 
 
 def weight_gradient(
@@ -98,13 +94,13 @@ def weight_gradient(
     """Write each link's gradient into ``grad_weight``: its input times its neuron's gradient, summed over the batch.
 
     Args:
-        x: float32 ``(in_features, batch)``, contiguous.
-        indptr: int64 ``(in_features + 1,)``.
+        x: float32 ``(features, batch)``, contiguous.
+        indptr: int64 ``(features + 1,)``.
         neurons: int32 ``(n_links,)``.
         grad_out: float32 ``(out_features, batch)``, contiguous.
-        grad_weight: float32 ``(n_links,)``; overwritten.
+        grad_weight: float32 ``(n_links,)``; overwritten where the range has links.
     """
-    n_threads = _threads(len(neurons) * x.shape[1])
+    n_threads = _threads(int(indptr[-1] - indptr[0]) * x.shape[1])
     if n_threads == 1:
         _weight_gradient(x, indptr, neurons, grad_out, grad_weight, 0, x.shape[0])
     else:
@@ -117,13 +113,13 @@ def input_gradient(
     """Write ``W^T grad_out`` into ``grad_x``.
 
     Args:
-        indptr: int64 ``(in_features + 1,)``.
+        indptr: int64 ``(features + 1,)``.
         neurons: int32 ``(n_links,)``.
         weight: float32 ``(n_links,)``.
         grad_out: float32 ``(out_features, batch)``, contiguous.
-        grad_x: float32 ``(in_features, batch)``, contiguous; overwritten.
+        grad_x: float32 ``(features, batch)``, contiguous; overwritten.
     """
-    n_threads = _threads(len(neurons) * grad_out.shape[1])
+    n_threads = _threads(int(indptr[-1] - indptr[0]) * grad_out.shape[1])
     if n_threads == 1:
         _input_gradient(indptr, neurons, weight, grad_out, grad_x, 0, grad_x.shape[0])
     else:
@@ -140,7 +136,7 @@ def _threads(work: int) -> int:
 
 def _feature_bounds(indptr: np.ndarray, n_threads: int) -> np.ndarray:
     """Ranges of features with about as many links each."""
-    bounds = np.searchsorted(indptr, np.linspace(0, indptr[-1], n_threads + 1))
+    bounds = np.searchsorted(indptr, np.linspace(indptr[0], indptr[-1], n_threads + 1))
     bounds[0], bounds[-1] = 0, len(indptr) - 1
     return bounds
 
@@ -164,7 +160,7 @@ def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
 
 
 @njit(**_SERIAL)
-def _forward(x, pointers, inputs, links, weight, out, first, last):
+def _add_product(x, pointers, inputs, links, weight, out, first, last):
     out_features = out.shape[0]
     for chunk in range((pointers.shape[0] - 1) // out_features):
         for j in range(first, last):
@@ -237,9 +233,9 @@ def _row_product(x, indptr, neurons, weight, out):
 
 
 @njit(**_PARALLEL)
-def _forward_threads(x, pointers, inputs, links, weight, out, bounds):
+def _add_product_threads(x, pointers, inputs, links, weight, out, bounds):
     for t in prange(bounds.shape[0] - 1):
-        _forward(x, pointers, inputs, links, weight, out, bounds[t], bounds[t + 1])
+        _add_product(x, pointers, inputs, links, weight, out, bounds[t], bounds[t + 1])
 
 
 @njit(**_PARALLEL)

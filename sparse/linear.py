@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +19,26 @@ from .topology import Topology
 BLAS_DENSITY = 0.25
 
 
-class _Links(NamedTuple):
+class _Links:
     """A topology as the kernels want it: numpy views, and the positions as a tensor for the scatter path."""
 
+    def __init__(self, topology: Topology, device: torch.device) -> None:
+        self.indptr, self.neurons = topology.indptr, topology.neurons
+        self.positions = torch.from_numpy(topology.positions).to(device)
+        self._out_features = topology.shape[0]
+        self._ranges: dict[tuple[int, int], _Range] = {}
+
+    def range(self, first: int, last: int) -> _Range:
+        """The links of the features from ``first`` to before ``last``."""
+        if (first, last) not in self._ranges:
+            indptr = self.indptr[first : last + 1]
+            self._ranges[first, last] = _Range(indptr, kernels.neuron_order(indptr, self.neurons, self._out_features))
+        return self._ranges[first, last]
+
+
+class _Range(NamedTuple):
     indptr: np.ndarray
-    neurons: np.ndarray
     order: kernels.NeuronOrder
-    positions: torch.Tensor
 
 
 class SparseLinear(nn.Module):
@@ -190,34 +203,40 @@ class SparseLinear(nn.Module):
         size = self.in_features * self.out_features
         return _Scatter.apply(self.weight, self._kernel_links().positions, size).view(self.in_features, -1).t()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(*, in_features)`` to ``(*, out_features)``, feature-major in memory."""
-        if x.shape[-1:] != (self.in_features,):
-            raise ValueError(f"x must have {self.in_features} features in its last dimension, got shape {tuple(x.shape)}")
-        rows = x.reshape(-1, self.in_features)
+    def forward(self, x: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        """``(*, in_features)`` to ``(*, out_features)``, feature-major in memory.
+
+        Several inputs are taken as one: ``layer(a, b)`` is ``layer(torch.cat([a, b], dim=-1))`` without the copy.
+
+        Raises:
+            ValueError: If the inputs do not have ``in_features`` features together.
+        """
+        parts = (x, *more)
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        if sum(part.shape[-1] if part.dim() else 0 for part in parts) != self.in_features:
+            raise ValueError(f"x must have {self.in_features} features in its last dimension, got shape {shapes}")
+        if any(part.shape[:-1] != x.shape[:-1] for part in parts):
+            raise ValueError(f"x must come in parts of one batch, got shapes {shapes}")
+        rows = [part.reshape(-1, part.shape[-1]) for part in parts]
         if self._kernels_are_best(rows):
-            out = _LinkProduct.apply(rows, self.weight, self.bias, self)
+            out = _LinkProduct.apply(self, self.weight, self.bias, *rows)
         else:
             weight = self.to_dense()
             if self.collect_gradient and weight.requires_grad:
                 weight.register_hook(lambda grad: self._add_gradient(grad.t().reshape(-1)))
-            out = nn.functional.linear(rows, weight, self.bias)
+            out = dense_product(weight, self.bias, *rows)
         return out.view(*x.shape[:-1], self.out_features)
 
-    def _kernels_are_best(self, rows: torch.Tensor) -> bool:
+    def _kernels_are_best(self, rows: Sequence[torch.Tensor]) -> bool:
         return (
-            rows.device.type == "cpu"
-            and rows.dtype == self.weight.dtype == torch.float32
-            and (self.density <= BLAS_DENSITY or rows.shape[0] == 1)
+            all(part.device.type == "cpu" and part.dtype == self.weight.dtype == torch.float32 for part in rows)
+            and (self.density <= BLAS_DENSITY or rows[0].shape[0] == 1)
             and not torch.is_autocast_enabled("cpu")
         )
 
     def _kernel_links(self) -> _Links:
         if self._links is None:
-            topology = self.topology
-            order = kernels.neuron_order(topology.indptr, topology.neurons, self.out_features)
-            positions = torch.from_numpy(topology.positions).to(self.weight.device)
-            self._links = _Links(topology.indptr, topology.neurons, order, positions)
+            self._links = _Links(self.topology, self.weight.device)
         return self._links
 
     def _add_gradient(self, gradient: torch.Tensor) -> None:
@@ -314,39 +333,64 @@ class _Scatter(torch.autograd.Function):
 
 
 class _LinkProduct(torch.autograd.Function):
-    """``x W^T + b`` over the links alone, by the CPU kernels; float32."""
+    """``x W^T + b`` over the links alone, by the CPU kernels; float32. ``x`` may come in several parts."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layer: SparseLinear
+        ctx: Any, layer: SparseLinear, weight: torch.Tensor, bias: torch.Tensor | None, *parts: torch.Tensor
     ) -> torch.Tensor:
         links = layer._kernel_links()
-        x_t = x.detach().t().contiguous()
+        parts_t = [part.detach().t().contiguous() for part in parts]
         # Feature-major, and not as the transpose of another tensor: torch forbids in-place activations on such a view.
-        out = x.new_empty_strided((x.shape[0], layer.out_features), (1, x.shape[0]))
-        bias_values = None if bias is None else bias.detach().numpy()
-        weight_values, out_t = weight.detach().numpy(), out.t().numpy()
-        kernels.forward(x_t.numpy(), links.indptr, links.neurons, links.order, weight_values, bias_values, out_t)
-        ctx.save_for_backward(x_t, weight)
-        ctx.links, ctx.layer = links, layer
+        out = parts[0].new_empty_strided((parts[0].shape[0], layer.out_features), (1, parts[0].shape[0]))
+        out_t = out.t()
+        out_t.copy_(torch.zeros(1, 1) if bias is None else bias.detach()[:, None])
+        for part_t, (first, last) in zip(parts_t, _ranges(parts_t), strict=True):
+            indptr, order = links.range(first, last)
+            kernels.add_product(part_t.numpy(), indptr, links.neurons, order, weight.detach().numpy(), out_t.numpy())
+        ctx.save_for_backward(weight, *parts_t)
+        ctx.layer, ctx.links = layer, links
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_out: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_t, weight = ctx.saved_tensors
-        links = ctx.links
+        weight, *parts_t = ctx.saved_tensors
+        layer, links = ctx.layer, ctx.links
+        _, needs_weight, needs_bias, *needs_parts = ctx.needs_input_grad
         grad_t = grad_out.t().contiguous()
-        grad_x = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]:
-            grad_x_t = torch.empty_like(x_t)
-            kernels.input_gradient(links.indptr, links.neurons, weight.detach().numpy(), grad_t.numpy(), grad_x_t.numpy())
-            grad_x = grad_x_t.t()
-        if ctx.needs_input_grad[1]:
-            grad_weight = torch.empty_like(weight)
-            kernels.weight_gradient(x_t.numpy(), links.indptr, links.neurons, grad_t.numpy(), grad_weight.numpy())
-            if ctx.layer.collect_gradient:
-                ctx.layer._add_gradient((x_t @ grad_t.t()).view(-1))
-        if ctx.needs_input_grad[2]:
-            grad_bias = grad_t.sum(1)
-        return grad_x, grad_weight, grad_bias, None
+        grad_weight = torch.empty_like(weight) if needs_weight else None
+        grad_parts = [
+            torch.empty_like(part_t) if needed else None for part_t, needed in zip(parts_t, needs_parts, strict=True)
+        ]
+        for part_t, grad_part, (first, last) in zip(parts_t, grad_parts, _ranges(parts_t), strict=True):
+            at = links.range(first, last).indptr, links.neurons
+            if grad_weight is not None:
+                kernels.weight_gradient(part_t.numpy(), *at, grad_t.numpy(), grad_weight.numpy())
+            if grad_part is not None:
+                kernels.input_gradient(*at, weight.detach().numpy(), grad_t.numpy(), grad_part.numpy())
+        if needs_weight and layer.collect_gradient:
+            layer._add_gradient(torch.cat([part_t @ grad_t.t() for part_t in parts_t]).view(-1))
+        grad_bias = grad_t.sum(1) if needs_bias else None
+        return None, grad_weight, grad_bias, *(None if grad is None else grad.t() for grad in grad_parts)
+
+
+def dense_product(weight: torch.Tensor, bias: torch.Tensor | None, *parts: torch.Tensor) -> torch.Tensor:
+    """``nn.functional.linear`` of several inputs taken as one, without concatenating them.
+
+    Args:
+        weight: ``(out_features, in_features)``.
+        bias: ``(out_features,)`` or None.
+        *parts: ``(batch, features)`` each, ``in_features`` together.
+    """
+    (first, last), *ranges = _ranges([part.t() for part in parts])
+    out = nn.functional.linear(parts[0], weight[:, first:last], bias)
+    for part, (first, last) in zip(parts[1:], ranges, strict=True):
+        out = torch.addmm(out, part, weight[:, first:last].t())
+    return out
+
+
+def _ranges(parts_t: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
+    """Each part's range of the features of all."""
+    ends = np.cumsum([len(part_t) for part_t in parts_t]).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))

@@ -1,0 +1,149 @@
+"""The quick updates of SAC and TD3 are Stable-Baselines3's, within float tolerance."""
+
+import numpy as np
+import pytest
+import stable_baselines3 as sb3
+import torch
+from siftrl.agents import SAC, TD3, NoiseReplayBuffer
+from siftrl.agents.update import frozen, polyak_update, q1_value, q_values, with_fused_adam
+from siftrl.envs import make_ene
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import polyak_update as sb3_polyak_update
+
+ALGORITHMS = {SAC: sb3.SAC, TD3: sb3.TD3}
+POLICIES = {
+    "dense": {"recipe": None, "density": 1},
+    "anf": {"recipe": "anf"},
+    "sparse input": {"recipe": "anf", "input_density": 0.03},
+    "all sparse": {"recipe": "static", "density": 0.1},
+}
+
+
+def trained_twice(algorithm, tmp_path, *, noise=0.9, policy="anf", n_envs=1, n_updates=50, train=None, **kwargs):
+    """A model after a few updates of ours, and its twin after the same updates by SB3's own code; with what they logged."""
+    env = make_vec_env(make_ene, n_envs, seed=0, env_kwargs={"env_id": "InvertedPendulum-v5", "noise_fraction": noise})
+    policy_kwargs = {"net_arch": [64, 64], **POLICIES[policy]}
+    model = algorithm("SparseMlpPolicy", env, seed=0, policy_kwargs=policy_kwargs, learning_starts=10**9, **kwargs)
+    model.learn(200)
+    model.save(tmp_path / "model")
+    model.save_replay_buffer(tmp_path / "replay")
+    results = []
+    for update in (algorithm.train, ALGORITHMS[algorithm].train):
+        twin = algorithm.load(tmp_path / "model", env=env)
+        twin.load_replay_buffer(tmp_path / "replay")
+        twin.set_logger(Logger(None, []))
+        torch.manual_seed(1)
+        np.random.seed(1)
+        update(twin, n_updates, 32)
+        results.append((twin, dict(twin.logger.name_to_value)))
+    return results
+
+
+def assert_equal_within_tolerance(results):
+    (ours, our_log), (theirs, their_log) = results
+    assert our_log.keys() == their_log.keys()
+    for name, value in their_log.items():
+        assert our_log[name] == pytest.approx(value, rel=1e-4), name
+    for (name, mine), other in zip(ours.policy.named_parameters(), theirs.policy.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-4, msg=name)
+    assert ours._n_updates == theirs._n_updates
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("noise", [0.0, 0.95])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_fifty_updates_equal_those_of_sb3(algorithm, noise, policy, tmp_path):
+    results = trained_twice(algorithm, tmp_path, noise=noise, policy=policy)
+    assert_equal_within_tolerance(results)
+    untrained = algorithm.load(tmp_path / "model")
+    moved = [
+        not torch.equal(a, b) for a, b in zip(results[0][0].policy.parameters(), untrained.policy.parameters(), strict=True)
+    ]
+    assert all(moved)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kwargs"),
+    [
+        (SAC, {"n_steps": 3}),
+        (SAC, {"n_envs": 3}),
+        (SAC, {"ent_coef": 0.2, "target_update_interval": 3}),
+        (SAC, {"use_sde": True}),
+        (SAC, {"learning_rate": lambda progress: 1e-3 * progress}),
+        (TD3, {"n_steps": 2, "n_envs": 2}),
+        (TD3, {"policy_delay": 3}),
+        (TD3, {"replay_buffer_kwargs": {"replay_noise": "fresh", "seed": 5}}),
+    ],
+)
+def test_updates_equal_those_of_sb3_under_other_settings(algorithm, kwargs, tmp_path):
+    assert_equal_within_tolerance(trained_twice(algorithm, tmp_path, n_updates=20, **kwargs))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_q_values_are_the_critics_own(policy):
+    model = SAC("SparseMlpPolicy", make_ene("InvertedPendulum-v5", 0.9), policy_kwargs=POLICIES[policy], buffer_size=10)
+    observations, actions = torch.randn(7, 40), torch.randn(7, 1)
+    expected = model.critic(observations, actions)
+    for ours, theirs in zip(q_values(model.critic, observations, actions), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(q1_value(model.critic, observations, actions), expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_pass_through_a_frozen_network_and_stop_at_none_of_its_weights():
+    net, x = torch.nn.Linear(3, 1), torch.ones(2, 3, requires_grad=True)
+    with frozen(net):
+        net(x).sum().backward()
+    assert net.weight.grad is None
+    torch.testing.assert_close(x.grad, net.weight.detach().expand(2, 3))
+    assert net.weight.requires_grad
+
+
+def test_polyak_update_is_sb3s_to_the_bit():
+    torch.manual_seed(0)
+    online, targets = [torch.randn(5), torch.randn(2, 3)], [torch.randn(5), torch.randn(2, 3)]
+    theirs = [target.clone() for target in targets]
+    polyak_update(online, targets, 0.005)
+    sb3_polyak_update(online, theirs, 0.005)
+    assert all(torch.equal(ours, other) for ours, other in zip(targets, theirs, strict=True))
+
+
+@pytest.mark.parametrize("permute", [False, True])
+@pytest.mark.parametrize("replay_noise", ["exact", "fresh"])
+def test_a_feature_major_batch_equals_the_row_major_one(replay_noise, permute):
+    env = make_vec_env(
+        make_ene,
+        2,
+        seed=0,
+        env_kwargs={"env_id": "Pendulum-v1", "noise_fraction": 0.9, "permute_every": 30 if permute else None},
+    )
+    options = {"replay_noise": replay_noise, "seed": 3}
+    model = SAC("SparseMlpPolicy", env, seed=0, learning_starts=10**9, buffer_size=2000, replay_buffer_kwargs=options)
+    model.learn(900)
+    buffer = model.replay_buffer
+    assert isinstance(buffer, NoiseReplayBuffer)
+    assert len(np.unique(buffer.orders[: buffer.pos])) == (3 if permute else 1)
+
+    def drawn(sample):
+        np.random.seed(0)
+        buffer._rng = np.random.default_rng(0)
+        return sample(64)
+
+    rows, columns = drawn(buffer.sample), drawn(buffer.sample_columns)
+    for row_major, feature_major in zip(rows, columns, strict=True):
+        assert (row_major is None and feature_major is None) or torch.equal(row_major, feature_major)
+    assert columns.observations.t().is_contiguous()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{"optimizer_class": torch.optim.SGD}, {"optimizer_kwargs": {"foreach": True}}, {"optimizer_kwargs": {"fused": False}}],
+)
+def test_the_users_choice_of_optimiser_stands(chosen):
+    assert with_fused_adam(chosen) == chosen
+
+
+def test_adam_is_fused_and_keeps_its_other_arguments():
+    given = {"optimizer_kwargs": {"weight_decay": 1e-4}}
+    assert with_fused_adam(given) == {"optimizer_kwargs": {"weight_decay": 1e-4, "fused": True}}
+    assert given == {"optimizer_kwargs": {"weight_decay": 1e-4}}
