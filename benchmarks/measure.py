@@ -60,3 +60,19 @@ def write_results(name: str, command: str, rows: list[dict[str, Any]]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"command": command, "machine": machine(), "rows": rows}, indent=1) + "\n")
     return path
+
+
+def write_figure(name: str, plot: Callable[[Any], None]) -> Path:
+    """Write ``results/<name>.png``, drawn by ``plot`` on a matplotlib axes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    plot(axes)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    path = RESULTS / f"{name}.png"
+    figure.savefig(path, dpi=150)
+    return path
