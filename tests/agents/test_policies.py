@@ -21,15 +21,6 @@ REWIRING = [name for name in RECIPES if resolve(name).rewires]
 QUICK = {"period_updates": 4, "fraction": 0.3}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as small as these only wait for a second thread."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
-
-
 def make(algo, policy=None, env="Pendulum-v1", seed=0, policy_kwargs=None, **kwargs):
     algorithm, sparse_policy = ALGORITHMS[algo]
     settings = {"learning_starts": 20, "batch_size": 16, "buffer_size": 500, "device": "cpu", **kwargs}

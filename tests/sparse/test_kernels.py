@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from siftrl.sparse import kernels
 from siftrl.sparse.topology import Topology
 
-needs_two_threads = pytest.mark.skipif(
-    min(torch.get_num_threads(), kernels.numba.config.NUMBA_NUM_THREADS) < 2, reason="a single core"
-)
+needs_two_threads = pytest.mark.skipif(kernels.numba.config.NUMBA_NUM_THREADS < 2, reason="a single core")
 
 
 class Case:
@@ -32,13 +30,13 @@ class Case:
         return self.topology.indptr, self.topology.neurons
 
     def forward(self, bias=None):
-        out = np.full_like(self.grad_out, np.nan)  # whatever was there must be overwritten
+        out = np.zeros_like(self.grad_out) if bias is None else np.repeat(bias[:, None], self.x.shape[1], axis=1)
         order = kernels.neuron_order(*self.links, self.topology.shape[0])
-        kernels.forward(self.x, *self.links, order, self.weight, bias, out)
+        kernels.add_product(self.x, *self.links, order, self.weight, out)
         return out
 
     def weight_gradient(self):
-        grad_weight = np.full_like(self.weight, np.nan)
+        grad_weight = np.full_like(self.weight, np.nan)  # whatever was there must be overwritten
         kernels.weight_gradient(self.x, *self.links, self.grad_out, grad_weight)
         return grad_weight
 
@@ -62,8 +60,9 @@ def assert_close(actual, expected):
 def use_two_threads(monkeypatch):
     """Make every product worth two threads; returns the numbers of threads that were chosen."""
     monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     chosen, choose = [], kernels._threads
-    monkeypatch.setattr(kernels, "_threads", lambda work: chosen.append(min(2, choose(work))) or chosen[-1])
+    monkeypatch.setattr(kernels, "_threads", lambda work: chosen.append(choose(work)) or chosen[-1])
     return chosen
 
 
@@ -78,6 +77,23 @@ def test_products_equal_the_dense_ones(in_features, out_features, batch, density
 )
 def test_products_are_right_across_chunks_of_features(in_features):
     Case(in_features, out_features=9, batch=5, density=0.3).check()
+
+
+@given(st.integers(2, 40), st.integers(1, 30), st.integers(0, 9), st.floats(0, 1), st.floats(0, 1))
+@settings(deadline=None)
+def test_ranges_of_features_make_up_the_whole(in_features, out_features, batch, density, share):
+    case, cut = Case(in_features, out_features, batch, density), round(share * in_features)
+    out, grad_x = np.zeros_like(case.grad_out), np.full_like(case.x, np.nan)
+    grad_weight = np.full_like(case.weight, np.nan)
+    for first, last in ((0, cut), (cut, in_features)):
+        indptr, neurons = case.topology.indptr[first : last + 1], case.topology.neurons
+        order = kernels.neuron_order(indptr, neurons, out_features)
+        kernels.add_product(case.x[first:last], indptr, neurons, order, case.weight, out)
+        kernels.weight_gradient(case.x[first:last], indptr, neurons, case.grad_out, grad_weight)
+        kernels.input_gradient(indptr, neurons, case.weight, case.grad_out, grad_x[first:last])
+    assert_close(out, case.forward())
+    assert_close(grad_weight, case.weight_gradient())
+    assert_close(grad_x, case.input_gradient())
 
 
 @needs_two_threads

@@ -79,6 +79,33 @@ def test_kernels_and_scatter_agree(in_features, out_features, density, batch_sha
         assert_close(by_kernels, by_scatter, 1e-4)
 
 
+@given(st.integers(2, 20), st.integers(1, 20), DENSITIES, BATCH_SHAPES, st.data())
+@settings(deadline=None)
+def test_an_input_in_parts_equals_the_whole(in_features, out_features, density, batch_shape, data):
+    cuts = data.draw(st.sets(st.integers(1, in_features - 1), max_size=3))
+    sizes = np.diff([0, *sorted(cuts), in_features]).tolist()
+    layer, x = make(in_features, out_features, density), torch.randn(*batch_shape, in_features, requires_grad=True)
+    layer.collect_gradient = True
+    results = []
+    for parts in ([x], x.split(sizes, dim=-1)):
+        layer.zero_grad()
+        x.grad = None
+        out = layer(*parts)
+        out.square().sum().backward()
+        results.append((out.detach(), x.grad, layer.weight.grad, layer.bias.grad, layer.dense_gradient))
+    for whole, in_parts in zip(*results, strict=True):
+        assert_close(in_parts, whole, 1e-4)
+
+
+@pytest.mark.parametrize("density", [0.2, 0.6])
+@pytest.mark.parametrize(
+    "shapes", [[(5, 8), (3, 4)], [(3, 8), (5, 4)], [(1, 8), (5, 4)], [(5, 8), (4,)], [(2, 3, 8), (6, 4)]]
+)
+def test_parts_of_different_batches_are_refused(shapes, density):
+    with pytest.raises(ValueError, match="parts of one batch"):
+        make(density=density)(*[torch.zeros(shape) for shape in shapes])
+
+
 def test_scatter_passes_gradcheck_to_the_second_order():
     layer = make(dtype=torch.float64)
     x = torch.randn(5, 12, dtype=torch.float64, requires_grad=True)
@@ -102,8 +129,8 @@ def test_scatter_passes_gradcheck_to_the_second_order():
 )
 def test_path_follows_density_dtype_and_batch(monkeypatch, density, dtype, batch, expected):
     forwards = []
-    forward = kernels.forward
-    monkeypatch.setattr(kernels, "forward", lambda *args: forwards.append("kernels") or forward(*args))
+    product = kernels.add_product
+    monkeypatch.setattr(kernels, "add_product", lambda *args: forwards.append("kernels") or product(*args))
     out = make(20, 10, density, dtype=dtype)(torch.randn(batch, 20, dtype=dtype))
     assert out.dtype == dtype
     assert forwards == (["kernels"] if expected == "kernels" else [])
@@ -454,8 +481,8 @@ def test_an_activation_may_work_in_place(density, shape):
 
 
 def test_the_next_layer_reads_the_output_where_it_lies(monkeypatch):
-    read, forward = [], kernels.forward
-    monkeypatch.setattr(kernels, "forward", lambda x, *args: read.append(x.ctypes.data) or forward(x, *args))
+    read, product = [], kernels.add_product
+    monkeypatch.setattr(kernels, "add_product", lambda x, *args: read.append(x.ctypes.data) or product(x, *args))
     first, second = make(density=0.2), make(9, 5, 0.2)
     hidden = torch.relu(first(torch.randn(6, 12)))
     second(hidden)
