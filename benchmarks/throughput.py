@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py [--quick] [--threads N]
 
-Batch 256, one update a step, two layers of 256 units. "matched" gives the input layer as many links as the clean task's dense
+Batch 256, one update a step, two layers of 256 units. "matched" gives the input layer as many links as the clean dense
 one has (density 1 - noise), "20 %" is ANF's. Prints a table, writes ``benchmarks/results/throughput.json`` and a figure.
 """
 
