@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .archive import Provenance, read_provenance
+from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import is_checkpoint, model_of
 from .config import MACHINE, RECORD, RunConfig
 from .folder import BEST_MODEL, CHECKPOINT, MODEL, find_model
@@ -42,7 +42,9 @@ def find_origin(path: str) -> Origin:
     """
     found = find_model(path, (CHECKPOINT, MODEL, BEST_MODEL))
     has_replay = is_checkpoint(found)
-    provenance = read_provenance(found, model_of(found) if has_replay else found)
+    if not has_replay:
+        inspect_model(found)
+    provenance = read_provenance(found, model_of(found) if has_replay else None)
     if provenance is None:
         raise ValueError(f"the model {found} cannot be continued: it was not saved by train.py.")
     return Origin(found, provenance, has_replay)

@@ -171,12 +171,17 @@ class Run:
                     folder=self.folder,
                     save=lambda path: save_model(self.agent, path, self.provenance()),
                     stop=stop,
-                    announce=print if self.config.verbose else _silent,
+                    announce=self._announce,
                 )
             )
         if self.config.save_freq:
             callbacks.append(PeriodicCheckpoint(self.config.save_freq, self.save))
         return callbacks
+
+    def _announce(self, line: str) -> None:
+        # Flushed, so that a redirected run can be followed while it goes on.
+        if self.config.verbose:
+            print(line, flush=True)
 
     def provenance(self) -> Provenance:
         """What a saved model says about where it comes from, as of now."""
@@ -186,7 +191,3 @@ class Run:
         """Write the model, and the checkpoint from which the run can go on."""
         save_checkpoint(self.agent, self.folder / CHECKPOINT, self.provenance())
         save_model(self.agent, self.folder / MODEL, self.provenance())
-
-
-def _silent(_line: str) -> None:
-    """Announce nothing."""

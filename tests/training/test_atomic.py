@@ -1,0 +1,48 @@
+"""Atomic writes: the whole new file or the whole old one."""
+
+import os
+import stat
+
+import pytest
+from siftrl.training.atomic import atomic_write, atomic_write_text
+
+
+def fail_after_writing(file):
+    file.write(b"half of the new")
+    raise RuntimeError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "model.zip"
+    atomic_write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
+        fail_after_writing(file)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.zip"]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "model.zip"
+    atomic_write_text(path, "old")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_the_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append("fsync"), fsync(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda *names: (calls.append("rename"), replace(*names)))
+    atomic_write_text(tmp_path / "note", "text")
+    assert calls == ["fsync", "rename", "fsync"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_files_are_as_readable_as_others(tmp_path):
+    (tmp_path / "plain").write_text("")
+    atomic_write_text(tmp_path / "atomic", "")
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
+    assert len(modes) == 1

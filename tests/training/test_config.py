@@ -1,0 +1,92 @@
+"""RunConfig: every field has a flag, a checked value and a way through JSON."""
+
+import dataclasses
+import inspect
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from siftrl.envs import make_ene
+from siftrl.training.config import RunConfig
+from siftrl.training.options import OptionParser, spelling
+
+FIELDS = dataclasses.fields(RunConfig)
+
+# One valid value for each field, none of them its default.
+OTHER_VALUES = {
+    "algo": "td3",
+    "recipe": "set",
+    "hparams": "paper",
+    "density": 0.25,
+    "input_density": 0.125,
+    "distribution": "erk",
+    "env": "Hopper-v5",
+    "n_envs": 3,
+    "noise": 0.95,
+    "noise_distribution": "uniform",
+    "noise_std": 2.5,
+    "replay_noise": "fresh",
+    "permute": True,
+    "permute_every": 100,
+    "permutation_seed": 7,
+    "on_permute": "remap",
+    "n_timesteps": 123,
+    "seed": 5,
+    "buffer_size": 1000,
+    "trained_agent": "logs/x",
+    "log_folder": "elsewhere",
+    "tensorboard_log": "tb",
+    "eval_freq": 17,
+    "eval_episodes": 2,
+    "save_freq": 19,
+    "progress": True,
+    "verbose": 0,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def test_the_table_of_values_is_complete():
+    assert set(OTHER_VALUES) == {field.name for field in FIELDS}
+    assert all(OTHER_VALUES[field.name] != field.default for field in FIELDS)
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_each_field_goes_through_json_and_through_its_flag(name):
+    config = RunConfig(**{name: OTHER_VALUES[name]})
+    assert RunConfig.from_json(config.to_json()) == config
+    parser = OptionParser(prog="train.py")
+    parser.add_options(RunConfig)
+    value = [] if OTHER_VALUES[name] is True else [str(OTHER_VALUES[name])]
+    assert RunConfig(**parser.parse_options([f"--{spelling(name)}", *value])) == config
+
+
+@pytest.mark.parametrize(
+    "field", [field for field in FIELDS if field.type.startswith(("int", "float"))], ids=lambda f: f.name
+)
+def test_numbers_have_a_rule_and_refuse_minus_one(field):
+    with pytest.raises(ValueError, match=spelling(field.name)):
+        RunConfig(**{field.name: -1})
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 10**9), st.integers(0, 2**40))
+def test_numbers_survive_json_exactly(noise, steps, seed):
+    config = RunConfig(noise=noise, n_timesteps=steps, seed=seed)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_unknown_options_are_named_with_the_closest_one():
+    with pytest.raises(ValueError, match=r"no option 'nosie'\. Did you mean noise\?"):
+        RunConfig.from_dict({"nosie": 0.9})
+    with pytest.raises(ValueError, match="JSON object"):
+        RunConfig.from_json(json.dumps([1]))
+
+
+def test_one_order_for_good_excludes_a_new_one_now_and_then():
+    with pytest.raises(ValueError, match="exclude each other"):
+        RunConfig(permute=True, permute_every=10)
+
+
+def test_the_environment_is_described_in_words_that_make_ene_knows():
+    assert set(RunConfig().ene_kwargs()) <= set(inspect.signature(make_ene).parameters)

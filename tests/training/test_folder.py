@@ -1,0 +1,90 @@
+"""Run folders: counted up, race-free, gone after a refusal; and the way from a path to a model."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from siftrl.training.config import RunConfig
+from siftrl.training.folder import BEST_MODEL, CHECKPOINT, MODEL, create_run_folder, find_model, new_run_folder
+
+
+def make_config(tmp_path, **options):
+    return RunConfig(log_folder=str(tmp_path / "logs"), env="Hopper-v5", seed=3, **options)
+
+
+def test_runs_are_counted_up(tmp_path):
+    config = make_config(tmp_path)
+    parent = tmp_path / "logs" / "sac-anf"
+    assert create_run_folder(config) == parent / "Hopper-v5_0.9_s3_1"
+    assert create_run_folder(config) == parent / "Hopper-v5_0.9_s3_2"
+    (parent / "Hopper-v5_0.9_s3_10").mkdir()
+    assert create_run_folder(config) == parent / "Hopper-v5_0.9_s3_11"
+
+
+def test_ids_with_a_namespace_make_one_folder(tmp_path):
+    config = RunConfig(log_folder=str(tmp_path), env="siftrl/ENE-Hopper-v5", noise=0)
+    assert create_run_folder(config).name == "siftrl-ENE-Hopper-v5_0_s0_1"
+
+
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
+    config = make_config(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: create_run_folder(config), range(40)))
+    assert len(set(folders)) == 40
+
+
+def fail_after_writing(folder):
+    (folder / "0.monitor.csv").write_text("")
+    raise ValueError("refused")
+
+
+def test_a_refused_run_leaves_no_trace(tmp_path):
+    with pytest.raises(ValueError, match="refused"), new_run_folder(make_config(tmp_path)) as folder:
+        fail_after_writing(folder)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_refused_run_leaves_what_others_put_there(tmp_path):
+    other = create_run_folder(make_config(tmp_path))
+    with pytest.raises(KeyboardInterrupt), new_run_folder(make_config(tmp_path)):
+        raise KeyboardInterrupt
+    assert list(other.parent.iterdir()) == [other]
+
+
+def test_nothing_can_be_written_below_a_file(tmp_path):
+    (tmp_path / "logs").write_text("")
+    with pytest.raises(ValueError, match="cannot write to the log folder"):
+        create_run_folder(make_config(tmp_path))
+
+
+def put(path, age):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    os.utime(path, (age, age))
+    return path
+
+
+def test_a_path_leads_to_a_model(tmp_path):
+    old = put(tmp_path / "sac-anf" / "run_1" / MODEL, 1000)
+    put(tmp_path / "sac-anf" / "run_1" / BEST_MODEL, 4000)
+    new = put(tmp_path / "td3-set" / "run_1" / MODEL, 2000)
+    assert find_model(old) == old
+    assert find_model(old.parent) == old
+    assert find_model(old.with_suffix("")) == old
+    assert find_model(tmp_path) == new
+    assert find_model(tmp_path / "sac-anf") == old
+
+
+def test_a_run_that_was_killed_early_has_its_best_model_at_least(tmp_path):
+    best = put(tmp_path / "run_1" / BEST_MODEL, 1000)
+    assert find_model(tmp_path) == best
+    with pytest.raises(ValueError, match="holds no trained model"):
+        find_model(tmp_path, (CHECKPOINT,))
+
+
+def test_a_missing_path_is_answered_with_the_closest_one(tmp_path):
+    put(tmp_path / "demo" / MODEL, 1000)
+    with pytest.raises(ValueError, match=r"no run folder or model at .*dmeo\. Did you mean demo\?"):
+        find_model(tmp_path / "dmeo")
+    with pytest.raises(ValueError, match="no run folder or model"):
+        find_model(tmp_path / "neither" / "nor")
