@@ -1,0 +1,198 @@
+"""evaluate.py: as trained, changed, foreign; its JSON and video; and what bad input gets."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import siftrl.train
+import stable_baselines3 as sb3
+import torch
+from siftrl.envs import make_ene
+from siftrl.evaluate import main
+
+TASK = ["--env", "InvertedPendulum-v5", "--noise", "0.9"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On cores that others use too, threads that wait for each other make small networks crawl."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a short sparse run."""
+    logs = tmp_path_factory.mktemp("logs")
+    argv = [*TASK, "-n", "150", "--seed", "4", "--eval-freq", "50", "--eval-episodes", "2", "--buffer-size", "200"]
+    assert siftrl.train.main([*argv, "--verbose", "0", "-f", str(logs)]) == 0
+    return next(logs.rglob("config.json")).parent
+
+
+def evaluate(tmp_path, *argv):
+    """Evaluate and return the figures."""
+    path = tmp_path / "figures.json"
+    assert main([*map(str, argv), "--json", str(path)]) == 0
+    return json.loads(path.read_text())
+
+
+def test_the_figures_are_complete_and_consistent(run, tmp_path, capsys):
+    figures = evaluate(tmp_path, run, "--episodes", 3)
+    assert figures["env"] == "InvertedPendulum-v5"
+    assert figures["noise_fraction"] == 0.9
+    assert len(figures["episode_rewards"]) == len(figures["episode_lengths"]) == 3
+    assert figures["mean_reward"] == pytest.approx(np.mean(figures["episode_rewards"]))
+    assert figures["std_reward"] == pytest.approx(np.std(figures["episode_rewards"]))
+    assert set(figures["links"]) == {"actor", "qf0", "qf1"}
+    # 20 % of the 256 x 40 places, over 4 real and 36 noise features.
+    actor = figures["links"]["actor"]
+    assert 4 * actor["real"] + 36 * actor["noise"] == pytest.approx(2048)
+    output = capsys.readouterr().out
+    assert "40 features, 4 of them real" in output
+    assert "Return over 3 episodes" in output
+
+
+def test_it_plays_the_episodes_of_the_runs_own_evaluation(run, tmp_path):
+    figures = evaluate(tmp_path, run / "best_model.zip", "--episodes", 2, "--seed", 4)
+    with np.load(run / "evaluations.npz") as evaluations:
+        best = evaluations["results"][evaluations["results"].mean(axis=1).argmax()]
+    assert figures["episode_rewards"] == pytest.approx(list(best))
+
+
+def test_a_folder_of_runs_and_a_model_without_its_folder_will_do(run, tmp_path):
+    (tmp_path / "lone.zip").write_bytes((run / "model.zip").read_bytes())
+    results = [
+        evaluate(tmp_path, model, "--episodes", 2)["episode_rewards"]
+        for model in (run, run.parents[1], tmp_path / "lone.zip", tmp_path / "lone")
+    ]
+    assert all(rewards == results[0] for rewards in results)
+
+
+@pytest.mark.parametrize(
+    ("argv", "entry"),
+    [
+        (["--noise-std", "3"], {"noise_std": 3.0}),
+        (["--noise-distribution", "uniform"], {"noise_distribution": "uniform"}),
+        (["--noise-distribution", "imitate"], {"noise_distribution": "imitate"}),
+        (["--live-noise", "0"], {"live_noise": 0}),
+        (["--permutation", "2"], {"permutation": 2}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_environment_can_differ_from_the_trained_one(argv, entry, run, tmp_path):
+    figures = evaluate(tmp_path, run, "--episodes", 2, *argv)
+    assert entry.items() <= figures.items()
+
+
+def test_another_order_of_features_moves_the_links(run, tmp_path):
+    own, same, other = (
+        evaluate(tmp_path, run, "--episodes", 1, *argv)["links"]["actor"]
+        for argv in ((), ("--permutation", 0), ("--permutation", 1))
+    )
+    assert own == same != other
+
+
+def test_actions_can_be_drawn(run, tmp_path):
+    drawn = evaluate(tmp_path, run, "--episodes", 3, "--stochastic")
+    assert drawn["episode_rewards"] != evaluate(tmp_path, run, "--episodes", 3)["episode_rewards"]
+
+
+def test_a_permuted_run_is_evaluated_in_its_last_order(tmp_path):
+    argv = [*TASK, "--recipe", "dense", "-n", "120", "--permute-every", "50", "--permutation-seed", "3"]
+    argv += ["--eval-freq", "0", "--buffer-size", "200", "--verbose", "0", "-f", str(tmp_path / "logs")]
+    assert siftrl.train.main(argv) == 0
+    assert evaluate(tmp_path, tmp_path / "logs", "--episodes", 1)["permutation"] == 2
+
+
+@pytest.mark.parametrize(("algorithm", "task"), [("SAC", "Pendulum-v1"), ("PPO", "CartPole-v1")])
+def test_a_foreign_model_needs_its_task(algorithm, task, tmp_path, capsys):
+    path = tmp_path / "foreign.zip"
+    getattr(sb3, algorithm)("MlpPolicy", task, device="cpu").save(path)
+    assert main([str(path)]) == 2
+    assert "name it with --env" in capsys.readouterr().err
+    figures = evaluate(tmp_path, path, "--env", task, "--episodes", 1)
+    assert figures["noise_fraction"] == 0
+    assert bool(figures["links"]) == (algorithm == "SAC")
+    if algorithm == "SAC":
+        assert figures["links"]["actor"] == {"real": 256.0, "noise": None, "strength_ratio": None}
+
+
+def test_a_foreign_model_can_have_been_trained_among_noise(tmp_path):
+    path = tmp_path / "foreign.zip"
+    sb3.SAC("MlpPolicy", make_ene("Pendulum-v1", 0.5), buffer_size=10, device="cpu").save(path)
+    figures = evaluate(tmp_path, path, "--env", "Pendulum-v1", "--noise", 0.5, "--episodes", 1)
+    assert figures["links"]["actor"]["noise"] == 256
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_the_first_episode_can_be_filmed(suffix, run, tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    video = tmp_path / f"video{suffix}"
+    # In a process of its own: MuJoCo chooses how to render when it is first imported.
+    command = [sys.executable, "-m", "siftrl.evaluate", str(run), "--episodes", "1", "--video", str(video)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if "video cannot be rendered here" in result.stderr:
+        assert result.returncode == 2
+        assert not video.exists()
+        pytest.skip("no OpenGL here")
+    assert result.returncode == 0, result.stderr
+    import imageio.v3
+
+    assert len(imageio.v3.imread(video)) > 1
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return str(path)
+
+
+BAD_INPUT = [
+    (lambda run, tmp: [str(tmp / "nowhere")], "there is no run folder or model"),
+    (lambda run, tmp: [str(tmp)], "holds no trained model"),
+    (lambda run, tmp: [write(tmp / "empty.zip", b"")], "is empty"),
+    (lambda run, tmp: [write(tmp / "text.zip", b"text")], "is no intact zip"),
+    (lambda run, tmp: [write(tmp / "cut.zip", (run / "model.zip").read_bytes()[:9000])], "zip"),
+    (lambda run, tmp: [str(run / "checkpoint.zip")], "holds no model"),
+    (lambda run, tmp: [str(run), "--episodes", "0"], "episodes must be at least 1, not 0"),
+    (lambda run, tmp: [str(run), "--episode", "3"], "Did you mean --episodes?"),
+    (lambda run, tmp: [str(run), "--noise-std", "-1"], "noise-std must be 0 or more"),
+    (lambda run, tmp: [str(run), "--noise-distribution", "unifrom"], "Did you mean uniform?"),
+    (lambda run, tmp: [str(run), "--live-noise", "37"], "37"),
+    (lambda run, tmp: [str(run), "--env", "Hopper-v5"], "reads 40 features, but this environment has 110"),
+    (lambda run, tmp: [str(run), "--env", "Hoper-v5"], "Hopper-v5"),
+    (lambda run, tmp: [str(run), "--device", "cuda:99"], "device cuda:99 is not there"),
+    (lambda run, tmp: [str(run), "--video", "film.avi"], "video must end in .gif or .mp4"),
+    (lambda run, tmp: [str(run), "--json", str(tmp)], "it is a folder"),
+    (lambda run, tmp: [str(run), "--json", str(tmp / "no" / "f.json")], "there is no folder"),
+    (lambda run, tmp: [], "RUN_OR_ZIP"),
+]
+
+
+@pytest.mark.parametrize(("make_argv", "message"), BAD_INPUT, ids=[message for _, message in BAD_INPUT])
+def test_bad_input_is_one_sentence(make_argv, message, run, tmp_path, capfd):
+    assert main(make_argv(run, tmp_path)) == 2
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert errors.startswith("python evaluate.py: error: ")
+    assert len(errors.splitlines()) == 1
+    assert message in errors
+
+
+def test_a_zip_with_foreign_weights_is_one_sentence(run, tmp_path, capsys):
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(run / "model.zip") as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, b"nonsense" if name == "policy.pth" else source.read(name))
+    assert main([str(path)]) == 2
+    assert f"cannot load the model {path}" in capsys.readouterr().err
+
+
+def test_missing_packages_for_video_are_named(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([str(run), "--video", str(tmp_path / "film.gif")]) == 2
+    assert "pip install 'siftrl[video]'" in capsys.readouterr().err
