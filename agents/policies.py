@@ -143,10 +143,10 @@ class SparseSACPolicy(SparseActorCriticPolicy, SACPolicy):
         >>> from stable_baselines3 import SAC
         >>> model = SAC(SparseSACPolicy, "Pendulum-v1", policy_kwargs=dict(recipe="set", density=0.1))
         >>> model.actor.latent_pi[2]
-        SparseLinear(in_features=256, out_features=256, density=0.07905, n_links=5181, bias=True)
+        SparseLinear(in_features=256, out_features=256, density=0.08243, n_links=5402, bias=True)
     """
 
-    __doc__ += SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
+    __doc__ += "\n" + SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
 
 
 class SparseTD3Policy(SparseActorCriticPolicy, TD3Policy):
@@ -161,7 +161,7 @@ class SparseTD3Policy(SparseActorCriticPolicy, TD3Policy):
     def __init__(self, *args: Any, net_arch: list[int] | dict[str, list[int]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, net_arch=[256, 256] if net_arch is None else net_arch, **kwargs)
 
-    __doc__ += SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
+    __doc__ += "\n" + SparseActorCriticPolicy.__doc__.partition("\n\n")[2]
 
 
 def _network_recipe(network: str, wishes: Mapping[str, Any]) -> Recipe:

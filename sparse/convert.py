@@ -57,7 +57,7 @@ def sparsify(
     Example:
         >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
         >>> sparsify(net, density=0.1)[0]
-        SparseLinear(in_features=100, out_features=64, density=0.08172, n_links=523, bias=True)
+        SparseLinear(in_features=100, out_features=64, density=0.08203, n_links=525, bias=True)
     """
     linears = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
     if "" in linears:

@@ -22,6 +22,7 @@ REWIRING = [name for name in RECIPES if resolve(name).rewires]
 OPTIMIZERS = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+    "fused": lambda parameters: torch.optim.Adam(parameters, lr=0.01, fused=True),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
     "amsgrad": lambda parameters: torch.optim.Adam(parameters, lr=0.01, amsgrad=True),
     "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.01, momentum=0.9, centered=True),

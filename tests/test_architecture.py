@@ -1,0 +1,139 @@
+"""The house rules that a machine can check: who may import whom, and what importing siftrl loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import siftrl
+
+ROOT = Path(siftrl.__file__).parent
+FOLDERS = ("agents", "envs", "sparse", "training")
+COMMANDS = ("train", "evaluate")
+
+# What each part of the package may import of the rest.
+MAY_IMPORT = {
+    "sparse": set(),
+    "envs": set(),
+    "agents": {"sparse", "envs"},
+    "training": {"sparse", "envs", "agents"},
+    "train": set(FOLDERS),
+    "evaluate": set(FOLDERS),
+    "": {"envs"},  # the package itself
+}
+
+# What a part may not import while it is itself imported.
+NOT_WHEN_IMPORTED = {
+    "envs": {"torch", "numba", "stable_baselines3"},
+    "sparse": {"gymnasium", "stable_baselines3"},
+    "": {"torch", "numba", "stable_baselines3"},
+}
+
+SOURCES = sorted([*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))])
+STUDIES = [path for folder in ("benchmarks", "experiments", "tests") for path in (ROOT / folder).rglob("*.py")]
+EVERYWHERE = sorted([*SOURCES, *STUDIES])
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ["siftrl", *(part for part in parts if part != "__init__")]
+
+
+def part_of(module):
+    """The part of the package that a module belongs to; "" is the package itself."""
+    return module[1] if len(module) > 1 else ""
+
+
+def imports(path, *, at_import_only=False):
+    """Absolute names of all modules that a file imports, with their line."""
+    tree = ast.parse(path.read_text())
+    inside_functions = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    package = module_of(path) if path.name == "__init__.py" else module_of(path)[:-1]
+    for node in ast.walk(tree):
+        if at_import_only and id(node) in inside_functions:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split("."), node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            # `from siftrl import sparse` and `from . import kernels` import modules by name.
+            names = [alias.name for alias in node.names] if module == ["siftrl"] else [""]
+            yield from (([*module, name] if name else module, node.lineno) for name in names)
+
+
+def test_the_reader_of_imports_sees_every_form():
+    found = {".".join(module) for module, _ in imports(ROOT / "agents" / "policies.py")}
+    assert {"siftrl.sparse.convert", "stable_baselines3.sac.policies", "collections.abc"} <= found
+    assert part_of(["siftrl", "sparse", "linear"]) == "sparse"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_point_down_only(path):
+    own = part_of(module_of(path))
+    allowed = {"", own, *MAY_IMPORT[own], "__version__"}
+    parts = [(part_of(module), line) for module, line in imports(path) if module[0] == "siftrl"]
+    wrong = [f"line {line}: {part}" for part, line in parts if part not in allowed]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if part_of(module_of(path)) in NOT_WHEN_IMPORTED], ids=name_of)
+def test_light_parts_load_nothing_heavy(path):
+    forbidden = NOT_WHEN_IMPORTED[part_of(module_of(path))]
+    wrong = [f"line {line}: {module[0]}" for module, line in imports(path, at_import_only=True) if module[0] in forbidden]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", EVERYWHERE, ids=name_of)
+def test_nothing_is_imported_under_a_name_that_is_the_users(path):
+    wrong = [f"line {line}: {'.'.join(module)}" for module, line in imports(path) if module[0] in (*FOLDERS, *COMMANDS)]
+    assert not wrong
+
+
+def test_every_folder_of_the_package_has_its_row():
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders == set(FOLDERS)
+    assert {path.stem for path in ROOT.glob("*.py")} - {"__init__"} <= set(COMMANDS)
+
+
+def test_no_file_is_called_utils():
+    assert not [name_of(path) for path in EVERYWHERE if path.stem in ("utils", "util", "helpers", "misc", "common")]
+
+
+def test_tests_stand_where_their_subjects_do():
+    subjects = {path.relative_to(ROOT).with_suffix("") for path in EVERYWHERE}
+    of_the_project = {Path("test_architecture"), Path("test_docs")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        relative = path.relative_to(ROOT / "tests").with_suffix("")
+        assert relative in of_the_project or relative.with_name(relative.name.removeprefix("test_")) in subjects, relative
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import siftrl", ("torch", "numba", "stable_baselines3")),
+        ("import siftrl.envs", ("torch", "numba", "stable_baselines3", "siftrl.sparse")),
+        ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
+    ],
+)
+def test_importing_loads_no_more_than_it_must(statement, absent):
+    code = f"import sys; {statement}; print([name for name in {absent!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_importing_siftrl_registers_the_environments():
+    code = "import siftrl, gymnasium; print('siftrl/ENE-HalfCheetah-v5' in gymnasium.registry)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "True"
