@@ -10,6 +10,9 @@ _OPTIONS = {"nogil": True, "cache": True}
 # Rows copied side by side: sixteen float32 are one cache line of the output.
 _TILE_ROWS = 16
 
+# Below this many numbers, waking another thread costs more than it saves.
+_MIN_NUMBERS_FOR_THREADS = 500_000
+
 
 def gather(
     source: np.ndarray,
@@ -17,22 +20,20 @@ def gather(
     starts: np.ndarray,
     widths: np.ndarray,
     out: np.ndarray,
-    columns: np.ndarray | None = None,
     *,
     n_threads: int = 1,
 ) -> None:
-    """Copy blocks of a flat array into columns of a feature-major batch.
+    """Copy blocks of a flat array into the columns of a feature-major batch.
 
     Row ``r`` of the batch is described by one offset for each block: its features from ``starts[b]`` on are
-    ``source[offsets[r, b] : offsets[r, b] + widths[b]]``.
+    ``source[offsets[r, b] : offsets[r, b] + widths[b]]``, and go to column ``r``.
 
     Args:
         source: float32, flat, contiguous.
-        offsets: int64 ``(rows, blocks)``.
+        offsets: int64 ``(batch, blocks)``.
         starts: int64 ``(blocks,)``.
         widths: int64 ``(blocks,)``.
         out: float32 ``(features, batch)``, contiguous; overwritten where there are blocks.
-        columns: int64 ``(rows,)``, ascending: the column of ``out`` for each row. None: all of them in order.
         n_threads: Threads to share out the blocks.
 
     Raises:
@@ -46,29 +47,36 @@ def gather(
         array([[0., 1., 2.],
                [5., 6., 7.]], dtype=float32)
     """
-    columns = np.arange(len(offsets)) if columns is None else columns
+    if len(offsets) != out.shape[1]:
+        raise IndexError(f"offsets of {len(offsets)} rows do not fit a batch of {out.shape[1]}")
     if offsets.size and (offsets.min() < 0 or (offsets + widths).max() > len(source) or (starts + widths).max() > len(out)):
         raise IndexError(f"a block lies outside the source of {len(source)} numbers or the batch of {len(out)} features")
-    if n_threads > 1 and len(starts) > 1:
-        _gather_threads(source, offsets, starts, widths, out, columns)
+    if n_threads > 1 and offsets.size and widths.sum() * len(offsets) >= _MIN_NUMBERS_FOR_THREADS:
+        _gather_threads(source, offsets, starts, widths, out)
     else:
-        _gather(source, offsets, starts, widths, out, columns, 0, len(starts))
+        _gather(source, offsets, starts, widths, out, 0, len(starts))
 
 
 @njit(**_OPTIONS)
-def _gather(source, offsets, starts, widths, out, columns, first, last):
-    n_rows = offsets.shape[0]
+def _gather(source, offsets, starts, widths, out, first, last):
+    batch = offsets.shape[0]
+    whole_tiles = batch - batch % _TILE_ROWS
+    at = np.empty(_TILE_ROWS, np.int64)
     for block in range(first, last):
         start, width = starts[block], widths[block]
-        for row in range(0, n_rows, _TILE_ROWS):
-            end = min(row + _TILE_ROWS, n_rows)
+        for row in range(0, whole_tiles, _TILE_ROWS):
+            for r in range(_TILE_ROWS):
+                at[r] = offsets[row + r, block]
             for feature in range(width):
-                out_feature = out[start + feature]
-                for r in range(row, end):
-                    out_feature[columns[r]] = source[offsets[r, block] + feature]
+                out_tile = out[start + feature, row : row + _TILE_ROWS]
+                for r in range(_TILE_ROWS):
+                    out_tile[r] = source[at[r] + feature]
+        for row in range(whole_tiles, batch):
+            for feature in range(width):
+                out[start + feature, row] = source[offsets[row, block] + feature]
 
 
 @njit(parallel=True, **_OPTIONS)
-def _gather_threads(source, offsets, starts, widths, out, columns):
+def _gather_threads(source, offsets, starts, widths, out):
     for block in prange(starts.shape[0]):
-        _gather(source, offsets, starts, widths, out, columns, block, block + 1)
+        _gather(source, offsets, starts, widths, out, block, block + 1)
