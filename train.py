@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0 after a whole run, 2 for wrong input, 128 + the signal's number after Ctrl-C or a termination request.
+        0 after a whole run, 1 where the disk failed it, 2 for wrong input, 128 + the signal's number after Ctrl-C or a
+        termination request.
     """
     # Installed as siftrl-train, or run as a file: messages show the command that works for this user.
     installed = Path(sys.argv[0]).stem == "siftrl-train"
@@ -61,7 +62,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: stopped before training began, nothing was written.", file=sys.stderr)
         return 128 + signal.SIGINT
-    outcome = run.carry_out()
+    try:
+        outcome = run.carry_out()
+    except OSError as error:
+        print(f"{prog}: error: cannot write to {run.folder}: {error}. What was saved before is whole.", file=sys.stderr)
+        return 1
     state = "Trained for" if outcome.stopped_by is None else "Stopped after"
     print(f"{state} {outcome.num_timesteps:,} environment steps. The model is {outcome.folder / 'model.zip'}")
     print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {outcome.folder}")

@@ -13,6 +13,7 @@ from .options import (
     NOISE_FRACTION,
     NOT_EMPTY,
     NOT_NEGATIVE,
+    SEED,
     check_options,
     did_you_mean,
     one_of,
@@ -117,7 +118,7 @@ class RunConfig:
         short="-n",
         group=TRAINING,
     )
-    seed: int = option(0, "seed of networks, environments, noise and exploration", rule=NOT_NEGATIVE, group=TRAINING)
+    seed: int = option(0, "seed of networks, environments, noise and exploration", rule=SEED, group=TRAINING)
     buffer_size: int = option(1_000_000, "transitions that the replay holds", rule=AT_LEAST_ONE, group=TRAINING)
     trained_agent: str | None = option(
         None,

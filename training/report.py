@@ -48,10 +48,16 @@ def link_table(reports: Mapping[str, Mapping[str, FilterRow]]) -> Table:
         reports: for each moment, such as ``start`` and ``end``, what
             :func:`siftrl.agents.callbacks.filter_report` found then.
     """
-    table = Table(title="What the agent listens to", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="What the agent listens to: links of its input layers",
+        title_justify="left",
+        caption="strength: weights of a real feature over those of a noise feature",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     table.add_column("network")
     table.add_column("")
-    for heading in ("links per real feature", "per noise feature", "ratio", "strength ratio"):
+    for heading in ("per real feature", "per noise feature", "ratio", "strength"):
         table.add_column(heading, justify="right")
     for network in next(iter(reports.values())):
         for index, (moment, report) in enumerate(reports.items()):

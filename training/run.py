@@ -78,7 +78,7 @@ class Run:
     """
 
     def __init__(self, config: RunConfig, folder: Path, origin: Origin | None = None) -> None:
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.origin = config, folder, origin
         self.device = resolve_device(config.device)
         set_threads(config.threads)
         environment = config.ene_kwargs()
@@ -90,15 +90,15 @@ class Run:
             config.buffer_size, len(relevant_features(self.env)), self.env.action_space, config.n_envs
         )
         check_fits(self.replay_nbytes, config.buffer_size, filled=config.n_timesteps)
-        self.agent = self._make_agent(origin)
+        self.agent = self._make_agent()
         self.driver = None
         if config.permute_every is not None:
             self.driver = PermutationDriver(config.permute_every, self.env, self.evaluation_env)
             self.driver.drive(self.agent.num_timesteps)
 
-    def _make_agent(self, origin: Origin | None) -> Any:
-        if origin is not None:
-            return continued_agent(origin, self.env, self.device)
+    def _make_agent(self) -> Any:
+        if self.origin is not None:
+            return continued_agent(self.origin, self.env, self.device)
         return new_agent(self.config, self.env, self.device, self.policy_kwargs, self.algorithm_kwargs)
 
     def record(self, command: str) -> None:
@@ -131,9 +131,14 @@ class Run:
             f"{config.algo.upper()} with recipe {config.recipe} on {config.env}: "
             f"{features:,} features, {real:,} of them real; device {self.device}"
         )
+        if self.origin is not None:
+            replay = "with its replay" if self.origin.has_replay else "without its replay, which a lone model does not hold"
+            print(f"Continues {self.origin.path} after {self.agent.num_timesteps:,} environment steps, {replay}")
         report.show(report.layer_table(layer_table(self.agent)))
         print(f"Replay: {config.buffer_size:,} transitions, {human_bytes(self.replay_nbytes)} when full")
         print(f"Run folder: {self.folder}\n", flush=True)
+        if self.agent.learning_starts >= config.n_timesteps:
+            print(f"Nothing will be learnt: updates start after {self.agent.learning_starts:,} steps (raise -n).\n")
 
     def carry_out(self) -> Outcome:
         """Train to the end, or to the first Ctrl-C, and save."""
