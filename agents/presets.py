@@ -141,7 +141,7 @@ def build_kwargs(
         >>> algorithm_kwargs["learning_rate"], policy_kwargs["input_density"]
         (0.001, 0.05)
     """
-    _require("preset", preset, PRESETS)
+    _require("recipe", preset, PRESETS)
     _require("algo", algo, ALGORITHMS)
     _require("hparams", hparams, HPARAMS)
     policy_kwargs: dict[str, Any] = {

@@ -119,7 +119,7 @@ def test_dictionaries_are_the_callers_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("afn", "sac", "sb3"), "unknown preset 'afn', did you mean 'anf'"),
+        (("afn", "sac", "sb3"), "unknown recipe 'afn', did you mean 'anf'"),
         (("anf", "SAC", "sb3"), "unknown algo 'SAC', did you mean"),
         (("anf", "sca", "sb3"), "unknown algo 'sca', did you mean 'sac'"),
         (("anf", "sac", "papers"), "unknown hparams 'papers', did you mean 'paper'"),
