@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 train: $(READY)  ## train a sparse agent among 90 % noise features for a few minutes, then evaluate it
-	$(BIN)/python train.py --algo sac --recipe anf --env HalfCheetah-v5 --noise 0.9 --replay-noise fresh -n 15000 --seed 0 --eval-freq 3000 -f logs/demo -P
+	$(BIN)/python train.py --algo sac --recipe anf --env HalfCheetah-v5 --noise 0.9 --replay-noise fresh -n 20000 --seed 0 -f logs/demo -P
 	$(BIN)/python evaluate.py logs/demo --episodes 5
 
 test: $(READY)   ## the whole test suite

@@ -1,11 +1,16 @@
-"""The examples in the docstrings run and print what they say."""
+"""The examples in docstrings and pages run, and print what they say."""
 
 import doctest
 import importlib
 import pkgutil
+import re
+import runpy
+from pathlib import Path
 
 import pytest
 import siftrl
+
+ROOT = Path(siftrl.__file__).parent
 
 MODULES = ["siftrl", *(module.name for module in pkgutil.walk_packages(siftrl.__path__, "siftrl."))]
 # The repository's root is the package: its folders of tests and studies are not modules of it.
@@ -24,3 +29,25 @@ def test_there_are_examples():
     finder = doctest.DocTestFinder()
     with_examples = {name for name in MODULES if any(test.examples for test in finder.find(importlib.import_module(name)))}
     assert {"siftrl.sparse.linear", "siftrl.sparse.evolution", "siftrl.agents.policies", "siftrl.envs.make"} <= with_examples
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_examples_of_the_pages_run(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.py").write_text(block)
+    defined = {name for name in runpy.run_path("example.py") if not name.startswith("__")}
+    assert defined, "the example does nothing"
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
