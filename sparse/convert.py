@@ -32,8 +32,9 @@ def sparsify(
 ) -> nn.Module:
     """Replace the ``nn.Linear`` layers of a network by :class:`SparseLinear` ones, in place, before it is trained.
 
-    A layer that is allotted density 1 stays ``nn.Linear``. Nothing is drawn from torch's global generator: the weights are
-    those that the dense layers have, and each layer's random links come from ``seed`` and its name.
+    A layer that is allotted density 1 stays ``nn.Linear``, and so does every subclass of it. Nothing is drawn from torch's
+    global generator: the weights are those that the dense layers have, and each layer's random links come from ``seed`` and
+    its name.
 
     Args:
         net: Any module.
@@ -52,14 +53,15 @@ def sparsify(
         The same module.
 
     Raises:
-        ValueError: If the network has no linear layer, a name is unknown, or the density cannot be had.
+        ValueError: If the network has no linear layer, two share a weight, a name is unknown, or the density cannot be had.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
         >>> sparsify(net, density=0.1)[0]
         SparseLinear(in_features=100, out_features=64, density=0.08203, n_links=525, bias=True)
     """
-    linears = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear)}
+    # A subclass has a use of its own for its weight: the one in torch's attention is read and never called.
+    linears = {path: module for path, module in net.named_modules() if type(module) is nn.Linear}
     if "" in linears:
         raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
     if layers is not None:
@@ -67,6 +69,8 @@ def sparsify(
         linears = {path: linears[path] for path in layers}
     if not linears:
         raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
+    if len({id(linear.weight) for linear in linears.values()}) < len(linears):
+        raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
     _require_known("inputs", inputs or (), linears)
     _require_known("outputs", outputs or (), linears)
     specs = layer_specs(linears, inputs, outputs)

@@ -149,14 +149,23 @@ def test_every_recipe_takes_its_own_budget_on_a_wide_observation(algo, recipe):
             assert n_links / places == pytest.approx(0.2, abs=1e-3)
 
 
-def test_the_policy_is_anf_unless_told_otherwise():
-    assert make("sac").policy.recipes == dict.fromkeys(("actor", "critic"), resolve("anf"))
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_the_policy_is_anf_with_two_layers_of_256_unless_told_otherwise(algo):
+    model = make(algo)
+    assert model.policy.recipes == dict.fromkeys(("actor", "critic"), resolve("anf"))
+    assert [layer.out_features for layer in model.critic.qf0 if hasattr(layer, "out_features")] == [256, 256, 1]
 
 
 def test_twin_critics_get_different_links_and_a_seed_the_same():
     first, again, other = (links(make("sac", seed=seed, policy_kwargs=small("set"))) for seed in (0, 0, 1))
     assert first == again != other
     assert first["critic.qf0.2"] != first["critic.qf1.2"]
+
+
+def test_rewirings_draw_from_the_models_seed():
+    for seed in (0, 3):
+        evolutions = make("sac", seed=seed, policy_kwargs=small("set")).policy.evolutions
+        assert {evolution.seed for evolution in evolutions.values()} == {seed}
 
 
 def test_sparse_networks_start_from_the_weights_that_sb3_draws():

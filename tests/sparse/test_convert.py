@@ -117,6 +117,20 @@ def test_a_layer_used_under_several_names_is_replaced_under_all():
     assert isinstance(net[0], SparseLinear)
 
 
+def test_subclasses_of_linear_are_left_alone():
+    net = sparsify(nn.TransformerEncoderLayer(16, 2, 32), 0.3, "uniform")
+    assert list(sparse_layers(net)) == ["linear1", "linear2"]
+    net(torch.randn(5, 2, 16)).sum().backward()
+
+
+def test_layers_that_share_a_weight_are_refused():
+    net = mlp(10, 10, 10)
+    net[2].weight = net[0].weight
+    with pytest.raises(ValueError, match="share a weight"):
+        sparsify(net, 0.2)
+    assert list(sparse_layers(sparsify(net, 0.2, layers=["0"]))) == ["0"]
+
+
 def test_frozen_parameters_stay_frozen():
     net = mlp(20, 10, 5)
     net[0].weight.requires_grad_(False)
