@@ -7,7 +7,7 @@ READY  := $(VENV)/.installed
 .PHONY: help install train test lint format bench docs clean
 
 help:            ## what can be made here
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "%-9s %s\n", $$1, $$2}'
 
 install: $(READY)  ## a virtual environment in .venv with everything in it
 
@@ -34,6 +34,9 @@ format: $(READY)  ## bring the sources into shape
 
 bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
 	$(BIN)/python benchmarks/kernels.py --quick
+	$(BIN)/python benchmarks/scaling.py --quick
+	$(BIN)/python benchmarks/memory.py --quick
+	$(BIN)/python benchmarks/throughput.py --quick
 
 docs: $(READY)   ## the runnable examples of the documentation
 	$(BIN)/python -m pytest -q tests/test_docs.py

@@ -9,6 +9,7 @@ gradient, for a feature-major batch; a row-major batch costs the transposition o
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5 rounds instead of 21")
     arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     print(f"{UNITS} units, batch {BATCH}; ms, forward / weight gradient; dense products are used above {BLAS_DENSITY:.0%}")
     print(f"{'features':>9} {'density':>8} {'dense':>17} {'torch CSR':>17} {'SiftRL':>17} {'dense / SiftRL':>15}")
     rows = []

@@ -25,7 +25,7 @@ HUMANOID = "Humanoid-v5"
 
 def configurations(quick: bool) -> list[dict[str, Any]]:
     """Rows of the table: task, noise, replay size, agent."""
-    noises = [(ENV, 0.0), (ENV, 0.9), (ENV, 0.99), (ENV, 0.995)] + [(HUMANOID, 0.99)]
+    noises = [(ENV, 0.0), (ENV, 0.9), (ENV, 0.99), (ENV, 0.995), (HUMANOID, 0.99)]
     sizes = [100_000] if quick else [100_000, 1_000_000]
     return [
         {"env": env, "noise": noise, "buffer_size": size, "agent": agent}

@@ -142,8 +142,8 @@ def write_summary() -> None:
     """The markdown table: the mean of the last three evaluations over seeds, with its interval, and the links."""
     runs = rows_by_run()
     lines = [
-        f"{ENV}, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of {EVAL_EPISODES} episodes every {EVAL_FREQ:,}"
-        " steps, the last three averaged.",
+        f"{ENV}, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of {EVAL_EPISODES} episodes every "
+        f"{EVAL_FREQ:,} steps, the last three averaged.",
         "",
         "| agent | seeds | return | 95 % interval | per seed | actor's links per real feature | per noise feature |",
         "|---|---:|---:|---:|---|---:|---:|",

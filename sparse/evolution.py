@@ -165,6 +165,15 @@ class Evolution(nn.Module):
         self.seed, self.n_updates, self.n_rewirings = (int(value) for value in values)
         self._expect_gradients()
 
+    def extra_repr(self) -> str:
+        """What ``repr`` says of the evolution."""
+        drop, grow, schedule = (
+            getattr(self.recipe.drop, "__name__", self.recipe.drop),
+            self.recipe.grow,
+            self.recipe.schedule,
+        )
+        return f"drop={drop}, grow={grow}, schedule={schedule}, n_updates={self.n_updates}, n_rewirings={self.n_rewirings}"
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._attach()  # an optimiser's hooks do not survive copying

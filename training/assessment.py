@@ -181,8 +181,10 @@ def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) ->
     if assessment.links:
         report.show(report.link_table({"": assessment.links}))
     returns, lengths = np.array(assessment.played.returns), np.array(assessment.played.lengths)
-    episodes = f"{len(returns)} episodes" if len(returns) > 1 else "1 episode"
+    if len(returns) == 1:
+        print(f"Return of 1 episode: {returns[0]:,.1f}; length {lengths[0]:,}")
+        return
     print(
-        f"Return over {episodes}: {returns.mean():,.1f} ± {returns.std():,.1f} "
+        f"Return over {len(returns)} episodes: {returns.mean():,.1f} ± {returns.std():,.1f} "
         f"(min {returns.min():,.1f}, max {returns.max():,.1f}); length {lengths.mean():,.1f}"
     )

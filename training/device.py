@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+
+def wait_asleep() -> None:
+    """Let OpenMP's threads sleep while they wait for each other; to be called before torch is loaded.
+
+    By default they spin, and on a machine that has other work as well they wait for each other's time slices: an update
+    that takes 15 ms took 300 ms (docs/decisions.md). A policy that the user has set stands.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def resolve_device(name: str) -> str:
     """The torch device that ``name`` means, ``auto`` resolved.

@@ -26,7 +26,8 @@ class Episodes:
 
     def __str__(self) -> str:
         returns = np.array(self.returns)
-        return f"return {returns.mean():,.1f} ± {returns.std():,.1f}, length {np.mean(self.lengths):,.0f}"
+        spread = f" ± {returns.std():,.1f}" if len(returns) > 1 else ""
+        return f"return {returns.mean():,.1f}{spread}, length {np.mean(self.lengths):,.0f}"
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the user asked for it
