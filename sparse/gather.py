@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from .kernels import use_threads
+
 _OPTIONS = {"nogil": True, "cache": True}
 
 # Rows copied side by side: sixteen float32 are one cache line of the output.
@@ -52,6 +54,7 @@ def gather(
     if offsets.size and (offsets.min() < 0 or (offsets + widths).max() > len(source) or (starts + widths).max() > len(out)):
         raise IndexError(f"a block lies outside the source of {len(source)} numbers or the batch of {len(out)} features")
     if n_threads > 1 and offsets.size and widths.sum() * len(offsets) >= _MIN_NUMBERS_FOR_THREADS:
+        use_threads(n_threads)
         _gather_threads(source, offsets, starts, widths, out)
     else:
         _gather(source, offsets, starts, widths, out, 0, len(starts))

@@ -130,8 +130,19 @@ def _threads(work: int) -> int:
     """How many threads this many multiply-adds are worth: never more than torch takes for itself."""
     n_threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, work // _MIN_WORK_PER_THREAD))
     if n_threads > 1:
-        numba.set_num_threads(n_threads)
+        use_threads(n_threads)
     return n_threads
+
+
+def use_threads(n_threads: int) -> None:
+    """Let the parallel kernels run on so many threads, at most numba's, and torch keep the number that it has.
+
+    When numba starts its threads, it sets the number of those of OpenMP to one per core, and torch may run on the same
+    OpenMP: a user's ``torch.set_num_threads`` would be lost.
+    """
+    of_torch = torch.get_num_threads()
+    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(of_torch)
 
 
 def _feature_bounds(indptr: np.ndarray, n_threads: int) -> np.ndarray:

@@ -1,5 +1,10 @@
 """The CPU kernels against dense numpy, on one thread and on two."""
 
+import os
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -57,13 +62,17 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
-def use_two_threads(monkeypatch):
-    """Make every product worth two threads; returns the numbers of threads that were chosen."""
-    monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+@contextmanager
+def two_threads():
+    """Make every product worth two threads; gives the numbers of threads that were chosen."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     chosen, choose = [], kernels._threads
-    monkeypatch.setattr(kernels, "_threads", lambda work: chosen.append(choose(work)) or chosen[-1])
-    return chosen
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
+        monkeypatch.setattr(kernels, "_threads", lambda work: chosen.append(choose(work)) or chosen[-1])
+        yield chosen
+    torch.set_num_threads(before)
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 20), st.floats(0, 1), st.integers(0, 100))
@@ -101,32 +110,45 @@ def test_ranges_of_features_make_up_the_whole(in_features, out_features, batch, 
     ("in_features", "out_features", "batch", "density"),
     [(60, 40, 33, 0.3), (1, 40, 8, 1.0), (60, 1, 8, 0.5), (2, 2, 2, 1.0), (1200, 3, 4, 0.1), (40, 30, 6, 0.0)],
 )
-def test_two_threads_give_the_bits_of_one(monkeypatch, in_features, out_features, batch, density):
+def test_two_threads_give_the_bits_of_one(in_features, out_features, batch, density):
     case = Case(in_features, out_features, batch, density)
     alone = case.forward(case.bias), case.weight_gradient(), case.input_gradient()
-    chosen = use_two_threads(monkeypatch)
-    together = case.forward(case.bias), case.weight_gradient(), case.input_gradient()
-    case.check()
+    with two_threads() as chosen:
+        together = case.forward(case.bias), case.weight_gradient(), case.input_gradient()
+        case.check()
     assert set(chosen) == ({2} if density else {1})
     for one, two in zip(alone, together, strict=True):
         assert np.array_equal(one, two)
 
 
 @needs_two_threads
-def test_two_threads_are_right_where_one_feature_has_all_links(monkeypatch):
+def test_two_threads_are_right_where_one_feature_has_all_links():
     case = Case(20, 16, batch=8, density=0)
     mask = np.zeros((16, 20), bool)
     mask[:, 7] = True
     case.topology, case.weight = Topology.from_mask(mask), np.ones(16, np.float32)
     case.dense = mask.astype(np.float32)
-    use_two_threads(monkeypatch)
-    case.check()
+    with two_threads():
+        case.check()
 
 
 def test_threads_never_exceed_those_of_torch(monkeypatch):
     monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert kernels._threads(10**9) == 1
+
+
+def test_threaded_kernels_leave_torchs_number_of_threads_alone():
+    code = """
+import torch
+from siftrl.sparse import SparseLinear
+torch.set_num_threads(2)
+SparseLinear(2000, 256, 0.2)(torch.randn(256, 2000))
+print(torch.get_num_threads())
+"""
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["2"]
 
 
 def test_little_work_stays_on_one_thread():
@@ -137,16 +159,17 @@ def test_little_work_stays_on_one_thread():
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=needs_two_threads)])
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_reach_every_linked_result(monkeypatch, poison, batch, threads):
-    if threads == 2:
-        use_two_threads(monkeypatch)
-    case = Case(20, 16, batch, density=0.5)
-    case.x[3, batch // 2] = poison
+def test_nan_and_infinity_reach_every_linked_result(poison, batch, threads):
+    case, row = Case(20, 16, batch, density=0.5), batch // 2
     mask = case.topology.mask()
-    assert np.array_equal(~np.isfinite(case.forward()[:, batch // 2]), mask[:, 3])
-    assert np.array_equal(~np.isfinite(case.weight_gradient()), case.topology.inputs == 3)
-    case.grad_out[5, batch // 2] = poison
-    assert np.array_equal(~np.isfinite(case.input_gradient()[:, batch // 2]), mask[5])
+    with two_threads() if threads == 2 else nullcontext():
+        case.x[3, row] = poison
+        out, grad_weight = case.forward(), case.weight_gradient()
+        case.grad_out[5, row] = poison
+        grad_x = case.input_gradient()
+    assert np.array_equal(~np.isfinite(out[:, row]), mask[:, 3])
+    assert np.array_equal(~np.isfinite(grad_weight), case.topology.inputs == 3)
+    assert np.array_equal(~np.isfinite(grad_x[:, row]), mask[5])
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.floats(0, 1))
