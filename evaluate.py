@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siftrl.training.config import DISTRIBUTIONS
-from siftrl.training.device import wait_asleep
+from siftrl.training.device import spin_briefly
 from siftrl.training.options import (
     AT_LEAST_ONE,
     NOISE_FRACTION,
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = OptionParser(prog=prog, usage="%(prog)s RUN_OR_ZIP [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("model", metavar="RUN_OR_ZIP", help="a run folder, a folder above some, or a model's zip")
     parser.add_options(Options)
-    wait_asleep()
+    spin_briefly()
     try:
         given = parser.parse_options(sys.argv[1:] if argv is None else argv)
         model = given.pop("model")

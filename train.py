@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siftrl.training.config import RunConfig
-from siftrl.training.device import wait_asleep
+from siftrl.training.device import spin_briefly
 from siftrl.training.options import OptionParser
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = OptionParser(prog=prog, usage="%(prog)s [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_options(RunConfig)
     arguments = sys.argv[1:] if argv is None else argv
-    wait_asleep()
+    spin_briefly()
     try:
         run = _prepare(parser.parse_options(arguments), shlex.join([*prog.split(), *arguments]))
     except ValueError as error:
