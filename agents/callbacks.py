@@ -1,4 +1,4 @@
-"""What the networks look like while they train: tables, filter metrics, and a callback that logs them; any SB3 run."""
+"""What the networks look like while they train: tables, filter metrics, and a callback that logs them, for SAC and TD3 of SB3 or ours."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _density(layer: nn.Linear | SparseLinear) -> float:
 
 
 class SparsityMetrics(BaseCallback):
-    """Log a run's topology to SB3's logger (TensorBoard, CSV …).
+    """Log the topology of a SAC or TD3 run, stock SB3's or ours, to SB3's logger (TensorBoard, CSV …).
 
     Keys: ``sparsity/<net>/<layer>`` (fraction of zeros), ``topology/<net>/{dropped,grown,overlap}`` of the last rewiring
     (links, links, intersection over union), and in an extremely noisy environment
