@@ -1,4 +1,4 @@
-"""What the networks look like while they train: tables, filter metrics, and a callback that logs them, for SAC and TD3 of SB3 or ours."""
+"""What the networks of SAC and TD3 look like while they train: tables, filter metrics, and a callback that logs them."""
 
 from __future__ import annotations
 
