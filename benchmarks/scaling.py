@@ -38,13 +38,8 @@ def time_agents(agents: dict[tuple[str, float, float], SAC], repeats: int) -> li
     for (env_id, noise, density), model in agents.items():
         observation = model.env.reset()
         rewire = [lambda e=evolution: e.rewire(0.05) for evolution in model.policy.evolutions.values()]
-        others = interleaved(
-            {
-                "rewiring": lambda calls=rewire: [call() for call in calls],
-                "action": lambda m=model, o=observation: m.predict(o),
-            },
-            repeats,
-        )
+        rewiring = interleaved({"all": lambda calls=rewire: [call() for call in calls]}, repeats)["all"]
+        action = interleaved({"one": lambda m=model, o=observation: m.predict(o)}, repeats)["one"]
         update = updates[env_id, noise, density] / 2
         rows.append(
             {
@@ -54,8 +49,8 @@ def time_agents(agents: dict[tuple[str, float, float], SAC], repeats: int) -> li
                 "input_density": density,
                 "update_ms": round(float(np.median(update)), 3),
                 "update_range": [round(float(update.min()), 3), round(float(update.max()), 3)],
-                "rewiring_ms": round(float(np.median(others["rewiring"])), 3),
-                "action_ms": round(float(np.median(others["action"])), 3),
+                "rewiring_ms": round(float(np.median(rewiring)), 3),
+                "action_ms": round(float(np.median(action)), 3),
             }
         )
     return rows
