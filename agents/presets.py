@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.noise import NormalActionNoise
 
-from ..sparse.recipes import resolve
+from ..sparse.recipes import known, resolve
 
 HPARAMS = ("sb3", "paper")
 ALGORITHMS = ("sac", "td3")
@@ -141,9 +140,9 @@ def build_kwargs(
         >>> algorithm_kwargs["learning_rate"], policy_kwargs["input_density"]
         (0.001, 0.05)
     """
-    _require("recipe", preset, PRESETS)
-    _require("algo", algo, ALGORITHMS)
-    _require("hparams", hparams, HPARAMS)
+    known(preset, PRESETS, "recipe")
+    known(algo, ALGORITHMS, "algo")
+    known(hparams, HPARAMS, "hparams")
     policy_kwargs: dict[str, Any] = {
         "recipe": preset,
         "density": density,
@@ -176,9 +175,3 @@ def _in_steps(schedule: Any, updates_per_step: int, planned_updates: int | None)
     if schedule.decay != "constant" and planned_updates is not None:
         steps["stop_updates"] = max(1, int(STOP_SHARE * planned_updates) // updates_per_step)
     return steps
-
-
-def _require(argument: str, name: str, valid: Iterable[str]) -> None:
-    if name not in valid:
-        closest = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown {argument} {name!r}, did you mean {closest!r}? Valid: {', '.join(valid)}")

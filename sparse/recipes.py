@@ -7,7 +7,7 @@ into a recipe.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -154,7 +154,7 @@ def resolve(
         InputOnly(density=0.05, keep_dense=())
     """
     if isinstance(recipe, str):
-        recipe = RECIPES[_known(recipe, RECIPES, "recipe")]()
+        recipe = RECIPES[known(recipe, RECIPES, "recipe")]()
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a name or a Recipe, got {recipe!r}")
     if distribution is not None and density is None:
@@ -168,12 +168,17 @@ def resolve(
         if not recipe.rewires:
             raise ValueError(f"{', '.join(schedule)} cannot be set: this recipe never rewires")
         for name in schedule:
-            _known(name, [field.name for field in fields(Schedule)], "schedule parameter")
+            known(name, [field.name for field in fields(Schedule)], "schedule parameter")
         recipe = replace(recipe, schedule=replace(recipe.schedule, **schedule))
     return recipe
 
 
-def _known(name: str, names: Any, kind: str) -> str:
+def known(name: str, names: Collection[str], kind: str) -> str:
+    """``name``, if it is one of ``names``.
+
+    Raises:
+        ValueError: If it is not, naming the closest one that is.
+    """
     if name not in names:
         closest = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.0)[0]
         raise ValueError(f"unknown {kind} {name!r}, did you mean {closest!r}? Valid: {', '.join(names)}")

@@ -106,7 +106,8 @@ def test_an_actor_of_td3_steps_at_half_the_pace():
 
 def test_a_very_short_run_still_gets_a_schedule():
     for planned_updates in (0, 1, 2):
-        build("rigl", "td3", planned_updates=planned_updates)
+        model, _, _ = build("rigl", "td3", planned_updates=planned_updates)
+        assert all(recipe.schedule.stop_updates == 1 for recipe in model.policy.recipes.values())
 
 
 def test_dictionaries_are_the_callers_own():
