@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.noise import NormalActionNoise
 
-from ..sparse.recipes import known, resolve
+from ..names import known
+from ..sparse.recipes import resolve
 
 HPARAMS = ("sb3", "paper")
 ALGORITHMS = ("sac", "td3")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
+from ..names import did_you_mean
 from .noise import NoiseFeatures
 from .permute import PermuteFeatures
 
@@ -63,7 +63,7 @@ def make_ene(
         >>> make_ene("HalfCheeta-v5")
         Traceback (most recent call last):
             ...
-        ValueError: env_id must be a registered environment, got 'HalfCheeta-v5': did you mean 'HalfCheetah-v5'?
+        ValueError: env_id must be a registered environment, not 'HalfCheeta-v5'. Did you mean HalfCheetah-v5?
     """
     if permute and permute_every is not None:
         raise ValueError(
@@ -113,5 +113,5 @@ def _make_task(env_id: str | EnvSpec, kwargs: dict[str, Any]) -> gym.Env:
         raise
     except (gym.error.Error, ImportError) as error:
         others = [other for other in gym.registry if other != env_id]
-        known = difflib.get_close_matches(str(env_id), others, n=1, cutoff=0)
-        raise ValueError(f"env_id must be a registered environment, got {env_id!r}: did you mean {known[0]!r}?") from error
+        hint = did_you_mean(env_id, others) or " gymnasium.pprint_registry() lists them."
+        raise ValueError(f"env_id must be a registered environment, not {env_id!r}.{hint}") from error

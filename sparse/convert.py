@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import zlib
 from collections.abc import Collection, Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..names import known
 from .density import Density, LayerSpec, n_links
 from .density import distribution as make_distribution
 from .linear import SparseLinear
@@ -65,14 +65,11 @@ def sparsify(
     if "" in linears:
         raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
     if layers is not None:
-        _require_known("layers", layers, linears)
-        linears = {path: linears[path] for path in layers}
+        linears = {path: linears[known(path, linears, "layers")] for path in layers}
     if not linears:
         raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
     if len({id(linear.weight) for linear in linears.values()}) < len(linears):
         raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
-    _require_known("inputs", inputs or (), linears)
-    _require_known("outputs", outputs or (), linears)
     specs = layer_specs(linears, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
@@ -102,11 +99,14 @@ def layer_specs(
         linears: Layers by qualified name, in the order of the data's way through them.
         inputs: Names of those that read the network's input. None: the first.
         outputs: Names of those that give its output. None: the last.
+
+    Raises:
+        ValueError: If a name is unknown.
     """
     names = list(linears)
-    roles = dict.fromkeys(names, "hidden")
-    roles.update(dict.fromkeys(names[-1:] if outputs is None else outputs, "output"))
-    roles.update(dict.fromkeys(names[:1] if inputs is None else inputs, "input"))
+    inputs = names[:1] if inputs is None else [known(name, names, "inputs") for name in inputs]
+    outputs = names[-1:] if outputs is None else [known(name, names, "outputs") for name in outputs]
+    roles = dict.fromkeys(names, "hidden") | dict.fromkeys(outputs, "output") | dict.fromkeys(inputs, "input")
     return [LayerSpec(name, tuple(linear.weight.shape), roles[name]) for name, linear in linears.items()]
 
 
@@ -126,14 +126,6 @@ def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
         for name, child in parent._modules.items():
             if child is old:
                 setattr(parent, name, new)
-
-
-def _require_known(argument: str, names: Collection[str], linears: Collection[str]) -> None:
-    for name in names:
-        if name not in linears:
-            closest = difflib.get_close_matches(str(name), list(linears), n=1, cutoff=0.0)
-            hint = f", did you mean {closest[0]!r}?" if closest else ""
-            raise ValueError(f"{argument} names {name!r}, no linear layer of net{hint}")
 
 
 def _swap_parameters(optimizer: torch.optim.Optimizer, old: nn.Module, new: nn.Module) -> None:

@@ -6,11 +6,11 @@ into a recipe.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ..names import known
 from .criteria import DropRule, GradientGrowth, GrowRule, RandomGrowth, magnitude, set_signed
 from .density import ERK, Density, ErdosRenyiEpsilon, InputOnly, Uniform, WithInput
 from .density import distribution as make_distribution
@@ -168,18 +168,6 @@ def resolve(
         if not recipe.rewires:
             raise ValueError(f"{', '.join(schedule)} cannot be set: this recipe never rewires")
         for name in schedule:
-            known(name, [field.name for field in fields(Schedule)], "schedule parameter")
+            known(name, [field.name for field in fields(Schedule)], "the schedule's parameter")
         recipe = replace(recipe, schedule=replace(recipe.schedule, **schedule))
     return recipe
-
-
-def known(name: str, names: Collection[str], kind: str) -> str:
-    """``name``, if it is one of ``names``.
-
-    Raises:
-        ValueError: If it is not, naming the closest one that is.
-    """
-    if name not in names:
-        closest = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown {kind} {name!r}, did you mean {closest!r}? Valid: {', '.join(names)}")
-    return name

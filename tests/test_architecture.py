@@ -11,15 +11,17 @@ import siftrl
 ROOT = Path(siftrl.__file__).parent
 FOLDERS = ("agents", "envs", "sparse", "training")
 COMMANDS = ("train", "evaluate")
+MODULES = ("names",)  # at the root, and not a command
 
 # What each part of the package may import of the rest.
 MAY_IMPORT = {
-    "sparse": set(),
-    "envs": set(),
-    "agents": {"sparse", "envs"},
-    "training": {"sparse", "envs", "agents"},
-    "train": set(FOLDERS),
-    "evaluate": set(FOLDERS),
+    "names": set(),
+    "sparse": {"names"},
+    "envs": {"names"},
+    "agents": {"names", "sparse", "envs"},
+    "training": {"names", "sparse", "envs", "agents"},
+    "train": {*MODULES, *FOLDERS},
+    "evaluate": {*MODULES, *FOLDERS},
     "": {"envs"},  # the package itself
 }
 
@@ -27,6 +29,7 @@ MAY_IMPORT = {
 NOT_WHEN_IMPORTED = {
     "envs": {"torch", "numba", "stable_baselines3"},
     "sparse": {"gymnasium", "stable_baselines3"},
+    "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
 
@@ -96,14 +99,15 @@ def test_light_parts_load_nothing_heavy(path):
 
 @pytest.mark.parametrize("path", EVERYWHERE, ids=name_of)
 def test_nothing_is_imported_under_a_name_that_is_the_users(path):
-    wrong = [f"line {line}: {'.'.join(module)}" for module, line in imports(path) if module[0] in (*FOLDERS, *COMMANDS)]
+    ours = {*FOLDERS, *COMMANDS, *MODULES}
+    wrong = [f"line {line}: {'.'.join(module)}" for module, line in imports(path) if module[0] in ours]
     assert not wrong
 
 
 def test_every_folder_of_the_package_has_its_row():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert folders == set(FOLDERS)
-    assert {path.stem for path in ROOT.glob("*.py")} - {"__init__"} <= set(COMMANDS)
+    assert {path.stem for path in ROOT.glob("*.py")} - {"__init__"} <= {*COMMANDS, *MODULES}
 
 
 def test_no_file_is_called_utils():

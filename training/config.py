@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ..names import did_you_mean
 from .options import (
     AT_LEAST_ONE,
     DENSITY,
@@ -15,7 +16,6 @@ from .options import (
     NOT_NEGATIVE,
     SEED,
     check_options,
-    did_you_mean,
     one_of,
     option,
 )

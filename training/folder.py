@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..names import did_you_mean
 from .config import RunConfig
-from .options import did_you_mean
 
 CONFIG = "config.json"
 COMMAND = "command.txt"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from ..names import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,6 @@ def option(
     """
     metadata = {"help": help, "rule": rule, "short": short, "group": group, "metavar": metavar}
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def did_you_mean(value: str, valid: Iterable[str]) -> str:
-    """The closest of ``valid`` as a question to append to a message; empty where nothing is close.
-
-    Example:
-        >>> did_you_mean("riggl", ["rigl", "set"])
-        ' Did you mean rigl?'
-    """
-    by_lower_case = {name.lower(): name for name in valid}
-    close = difflib.get_close_matches(value.lower(), by_lower_case, n=1)
-    return f" Did you mean {by_lower_case[close[0]]}?" if close else ""
 
 
 def value_types(cls: type) -> dict[str, type]:

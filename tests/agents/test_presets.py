@@ -120,10 +120,10 @@ def test_dictionaries_are_the_callers_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("afn", "sac", "sb3"), "unknown recipe 'afn', did you mean 'anf'"),
-        (("anf", "SAC", "sb3"), "unknown algo 'SAC', did you mean"),
-        (("anf", "sca", "sb3"), "unknown algo 'sca', did you mean 'sac'"),
-        (("anf", "sac", "papers"), "unknown hparams 'papers', did you mean 'paper'"),
+        (("afn", "sac", "sb3"), r"recipe must be one of .*, not 'afn'\. Did you mean anf\?"),
+        (("anf", "SAC", "sb3"), r"algo must be one of sac, td3, not 'SAC'\. Did you mean sac\?"),
+        (("anf", "sca", "sb3"), r"algo must be one of sac, td3, not 'sca'\. Did you mean sac\?"),
+        (("anf", "sac", "papers"), r"hparams must be one of sb3, paper, not 'papers'\. Did you mean paper\?"),
     ],
 )
 def test_unknown_names_are_answered_with_the_closest(arguments, message):

@@ -132,11 +132,11 @@ def test_a_vector_shares_its_order_and_not_its_noise(vec_env_cls):
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        (["HalfCheeta-v5"], {}, "env_id must be .* got 'HalfCheeta-v5': did you mean 'HalfCheetah-v5'"),
-        (["HalfCheetah-v3"], {}, "got 'HalfCheetah-v3': did you mean 'HalfCheetah-v5'"),
-        (["HalfCheetah-v9"], {}, "got 'HalfCheetah-v9': did you mean 'HalfCheetah-v5'"),
-        (["no/such env!"], {}, "env_id must be a registered environment"),
-        (["nomodule:Pendulum-v1"], {}, "did you mean 'Pendulum-v1'"),
+        (["HalfCheeta-v5"], {}, r"env_id must be .*, not 'HalfCheeta-v5'\. Did you mean HalfCheetah-v5\?"),
+        (["HalfCheetah-v3"], {}, r"not 'HalfCheetah-v3'\. Did you mean HalfCheetah-v5\?"),
+        (["HalfCheetah-v9"], {}, r"not 'HalfCheetah-v9'\. Did you mean HalfCheetah-v5\?"),
+        (["no/such env!"], {}, r"env_id must be .*, not 'no/such env!'\. gymnasium\.pprint_registry\(\) lists them"),
+        (["nomodule:Pendulum-v1"], {}, r"Did you mean Pendulum-v1\?"),
         (["Pendulum-v1", 1.0], {}, "noise_fraction .* got 1.0"),
         (["Pendulum-v1"], {"permute": True, "permute_every": 5}, "permute=True .* excludes permute_every=5"),
         (["siftrl/ENE-Hopper-v5"], {}, "env must not have noise features yet"),

@@ -183,10 +183,10 @@ def test_targets_get_the_same_links_and_weights():
     [
         (nn.ReLU(), {}, "no nn\\.Linear"),
         (nn.Linear(4, 4), {}, "wrap it"),
-        (mlp(20, 10, 5), {"layers": ["1"]}, "layers names '1'"),
+        (mlp(20, 10, 5), {"layers": ["1"]}, r"layers must be one of 0, 2, not '1'\.$"),
         (mlp(20, 10, 5), {"layers": []}, "no nn\\.Linear"),
-        (mlp(20, 10, 5), {"inputs": ["00"]}, "inputs names '00'.*did you mean '0'"),
-        (mlp(20, 10, 5), {"outputs": ["3"]}, "outputs names '3'"),
+        (mlp(20, 10, 5), {"inputs": ["00"]}, r"inputs must be one of 0, 2, not '00'\. Did you mean 0\?"),
+        (mlp(20, 10, 5), {"outputs": ["3"]}, r"outputs must be one of 0, 2, not '3'\.$"),
         (mlp(20, 10, 5), {"density": 0}, "density=0"),
         (mlp(20, 10, 5), {"density": 1e-6}, "nearest possible density"),
         (mlp(20, 10, 5), {"distribution": "erkk"}, "the closest is 'erk'"),

@@ -73,9 +73,9 @@ def test_a_recipe_passes_through():
 @pytest.mark.parametrize(
     ("recipe", "wishes", "message"),
     [
-        ("riglet", {}, "unknown recipe 'riglet', did you mean 'rigl'"),
-        ("", {}, "unknown recipe"),
-        ("set", {"period": 5}, "unknown schedule parameter 'period', did you mean 'period_updates'"),
+        ("riglet", {}, r"recipe must be one of .*, not 'riglet'\. Did you mean rigl\?"),
+        ("", {}, r"recipe must be one of dense, .*, not ''\.$"),
+        ("set", {"period": 5}, r"parameter must be one of .*, not 'period'\. Did you mean period_updates\?"),
         ("set", {"density": 0.1, "distribution": "erdos"}, "distribution='erdos'"),
         ("set", {"distribution": "erk"}, "needs a density"),
         ("set", {"density": 0.0}, "density=0.0"),

@@ -11,7 +11,6 @@ from siftrl.training.options import (
     NOT_NEGATIVE,
     OptionParser,
     check_options,
-    did_you_mean,
     one_of,
     option,
 )
@@ -96,8 +95,3 @@ def test_help_shows_defaults_and_per_cent(capsys):
     assert "(default: 10)" in text
     assert "share of 100 % of it" in text
     assert "{cat,dog}" in text
-
-
-def test_hints_only_where_something_is_close():
-    assert did_you_mean("hopper-v5", ["Hopper-v5", "Ant-v5"]) == " Did you mean Hopper-v5?"
-    assert did_you_mean("xyz", ["Hopper-v5"]) == ""
