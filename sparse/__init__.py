@@ -4,6 +4,7 @@ from .convert import sparse_layers, sparsify
 from .evolution import Evolution, evolve
 from .linear import SparseLinear
 from .recipes import Recipe
+from .strength import feature_strength
 from .topology import Topology
 
-__all__ = ["Evolution", "Recipe", "SparseLinear", "Topology", "evolve", "sparse_layers", "sparsify"]
+__all__ = ["Evolution", "Recipe", "SparseLinear", "Topology", "evolve", "feature_strength", "sparse_layers", "sparsify"]
