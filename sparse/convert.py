@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..names import known
-from .density import Density, LayerSpec, n_links
+from .density import Density, LayerSpec
 from .density import distribution as make_distribution
 from .linear import SparseLinear
-from .topology import Topology
 
 
 def sparsify(
@@ -39,7 +38,7 @@ def sparsify(
     Args:
         net: Any module.
         density: Global density over all linear layers, in (0, 1]; or a rule of :mod:`siftrl.sparse.density`.
-        distribution: How a global density is shared out: "uniform", "er", "erk" or "input".
+        distribution: How a global density is shared out: a name in :data:`siftrl.sparse.density.DISTRIBUTIONS`.
         optimizer: The optimiser that already holds the network's parameters: it is given the new ones in their place.
         targets: Copies of the network (target networks) that get the same links and the same weights.
         layers: Names of the linear layers to convert, in the order of the data's way through them. None: all.
@@ -60,16 +59,7 @@ def sparsify(
         >>> sparsify(net, density=0.1)[0]
         SparseLinear(in_features=100, out_features=64, density=0.08203, n_links=525, bias=True)
     """
-    # A subclass has a use of its own for its weight: the one in torch's attention is read and never called.
-    linears = {path: module for path, module in net.named_modules() if type(module) is nn.Linear}
-    if "" in linears:
-        raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
-    if layers is not None:
-        linears = {path: linears[known(path, linears, "layers")] for path in layers}
-    if not linears:
-        raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
-    if len({id(linear.weight) for linear in linears.values()}) < len(linears):
-        raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
+    linears = dense_layers(net, layers)
     specs = layer_specs(linears, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
@@ -78,7 +68,7 @@ def sparsify(
             continue
         dense = linears[spec.name]
         rng = np.random.default_rng(layer_seed(seed, f"{name}.{spec.name}"))
-        topology = Topology.random(spec.shape, n_links(spec.shape, layer_density), rng)
+        topology = rule.draw(spec, layer_density, rng)
         for owner in (net, *targets):
             linear = owner.get_submodule(spec.name)
             layer = SparseLinear.from_linear(dense, topology, scale_to_fan_in=scale_to_fan_in)
@@ -90,8 +80,33 @@ def sparsify(
     return net
 
 
+def dense_layers(net: nn.Module, layers: Collection[str] | None = None) -> dict[str, nn.Linear]:
+    """The ``nn.Linear`` layers of a network, those that ``sparsify`` can convert, by qualified name.
+
+    Args:
+        net: Any module but a bare ``nn.Linear``.
+        layers: Names of those to take, in their order. None: all.
+
+    Raises:
+        ValueError: If there is none, two share a weight, or a name is unknown.
+    """
+    # A subclass has a use of its own for its weight: the one in torch's attention is read and never called.
+    linears = {path: module for path, module in net.named_modules() if type(module) is nn.Linear}
+    if "" in linears:
+        raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
+    if layers is not None and linears:
+        linears = {path: linears[known(path, linears, "layers")] for path in layers}
+    if not linears:
+        raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
+    if len({id(linear.weight) for linear in linears.values()}) < len(linears):
+        raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
+    return linears
+
+
 def layer_specs(
-    linears: dict[str, nn.Linear], inputs: Collection[str] | None = None, outputs: Collection[str] | None = None
+    linears: Mapping[str, nn.Linear | SparseLinear],
+    inputs: Collection[str] | None = None,
+    outputs: Collection[str] | None = None,
 ) -> list[LayerSpec]:
     """Names, shapes and roles of a network's linear layers, for a density rule.
 
@@ -107,7 +122,8 @@ def layer_specs(
     inputs = names[:1] if inputs is None else [known(name, names, "inputs") for name in inputs]
     outputs = names[-1:] if outputs is None else [known(name, names, "outputs") for name in outputs]
     roles = dict.fromkeys(names, "hidden") | dict.fromkeys(outputs, "output") | dict.fromkeys(inputs, "input")
-    return [LayerSpec(name, tuple(linear.weight.shape), roles[name]) for name, linear in linears.items()]
+    shapes = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
+    return [LayerSpec(name, shapes[name], roles[name]) for name in names]
 
 
 def layer_seed(seed: int, name: str) -> list[int]:

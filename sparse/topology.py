@@ -47,6 +47,17 @@ class Topology:
         return cls(tuple(shape), sample_distinct(shape[0] * shape[1], n_links, rng))
 
     @classmethod
+    def random_fan_in(cls, shape: tuple[int, int], fan_in: int, rng: np.random.Generator) -> Topology:
+        """``fan_in`` links into each neuron, all sets of features equally likely; never lists the empty places.
+
+        Raises:
+            ValueError: If ``fan_in`` is negative or above the number of features.
+        """
+        n_out, n_in = shape
+        features = np.concatenate([sample_distinct(n_in, fan_in, rng) for _ in range(n_out)])
+        return cls((n_out, n_in), np.sort(features * n_out + np.repeat(np.arange(n_out), fan_in)))
+
+    @classmethod
     def from_mask(cls, mask: np.ndarray) -> Topology:
         """The links where a bool ``(out_features, in_features)`` mask is true."""
         return cls(tuple(mask.shape), np.flatnonzero(mask.T).astype(np.int64))

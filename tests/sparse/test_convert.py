@@ -3,6 +3,7 @@
 import copy
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from siftrl.sparse import SparseLinear, sparse_layers, sparsify
@@ -19,14 +20,24 @@ def densities(net):
     return {name: layer.density for name, layer in sparse_layers(net).items()}
 
 
-@pytest.mark.parametrize("density", [0.05, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("distribution", [name for name in DISTRIBUTIONS if name != "input"])
+@pytest.mark.parametrize("density", [0.1, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("distribution", [name for name in DISTRIBUTIONS if name not in ("input", "constant-fan-in")])
 def test_global_budgets_are_met(distribution, density):
-    net = mlp(170, 64, 64, 6)
+    net = mlp(17, 256, 256, 6)
     places = sum(module.weight.numel() for module in net if isinstance(module, nn.Linear))
     sparsify(net, density, distribution)
     links = sum(module.weight.numel() for module in net if isinstance(module, nn.Linear | SparseLinear))
     assert abs(links - density * places) <= 1.5  # a rounding a layer
+
+
+def test_a_rule_draws_its_links_itself():
+    fan_ins = [
+        layer.topology.fan_in() for layer in sparse_layers(sparsify(mlp(170, 64, 64, 6), 0.1, "constant-fan-in")).values()
+    ]
+    assert [np.ptp(fan_in) for fan_in in fan_ins] == [0, 0, 0]
+    assert fan_ins[0][0] > 1
+    fan_in = sparsify(mlp(170, 64, 64, 6), 0.1, "erk")[0].topology.fan_in()
+    assert np.ptp(fan_in) > 0
 
 
 def test_only_the_input_layer():
@@ -189,7 +200,7 @@ def test_targets_get_the_same_links_and_weights():
         (mlp(20, 10, 5), {"outputs": ["3"]}, r"outputs must be one of 0, 2, not '3'\.$"),
         (mlp(20, 10, 5), {"density": 0}, "density=0"),
         (mlp(20, 10, 5), {"density": 1e-6}, "nearest possible density"),
-        (mlp(20, 10, 5), {"distribution": "erkk"}, "the closest is 'erk'"),
+        (mlp(20, 10, 5), {"distribution": "erkk"}, r"distribution must be one of .* Did you mean erk\?"),
         (mlp(20, 10, 5), {"density": InputOnly(1e-6)}, "without a link"),
     ],
 )

@@ -1,5 +1,7 @@
 """The set of links: exact counts, distinct places, round trips, and what a rewiring keeps."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +44,33 @@ def test_random_makes_every_place_equally_likely(n_links):
 
 def test_random_never_lists_the_empty_places():
     topology = Topology.random((10**6, 10**6), 1000, np.random.default_rng(0))  # a terabyte, were they listed
+    assert topology.n_links == 1000
+
+
+@given(SHAPES, st.data())
+@settings(deadline=None)
+def test_random_fan_in_gives_every_neuron_as_many_links(shape, data):
+    fan_in = data.draw(st.integers(0, shape[1]))
+    topology = Topology.random_fan_in(shape, fan_in, np.random.default_rng(0))
+    assert topology.shape == shape
+    assert topology.positions.dtype == np.int64
+    assert topology.fan_in().tolist() == [fan_in] * shape[0]
+
+
+@pytest.mark.parametrize("fan_in", [1, 3, 4])
+def test_random_fan_in_makes_every_set_of_features_equally_likely_for_every_neuron(fan_in):
+    rng = np.random.default_rng(0)
+    masks = np.array([Topology.random_fan_in((2, 5), fan_in, rng).mask() for _ in range(4000)])
+    sets = list(combinations(range(5), fan_in))
+    for neuron in range(2):
+        drawn = [tuple(np.flatnonzero(mask).tolist()) for mask in masks[:, neuron]]
+        expected = 4000 / len(sets)
+        assert all(abs(drawn.count(features) - expected) < 5 * np.sqrt(expected) for features in sets)
+    assert not np.array_equal(masks[:, 0], masks[:, 1])
+
+
+def test_random_fan_in_never_lists_the_empty_places():
+    topology = Topology.random_fan_in((100, 10**10), 10, np.random.default_rng(0))  # a terabyte, were they listed
     assert topology.n_links == 1000
 
 
@@ -120,3 +149,9 @@ def test_bad_positions_are_refused(positions):
 def test_an_impossible_number_of_links_is_refused(n_links):
     with pytest.raises(ValueError):
         Topology.random((2, 3), n_links, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("fan_in", [-1, 4])
+def test_an_impossible_fan_in_is_refused(fan_in):
+    with pytest.raises(ValueError, match=rf"={fan_in} is outside \[0, 3\]"):
+        Topology.random_fan_in((2, 3), fan_in, np.random.default_rng(0))
