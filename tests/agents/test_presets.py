@@ -23,15 +23,6 @@ def build(preset, algo, hparams="sb3", **kwargs):
     return model, policy_kwargs, algorithm_kwargs
 
 
-def densities(model):
-    """Of the critics' sparse layers; those that they are left with, where the density falls."""
-    layers = sparse_layers(model.critic)
-    n_links = {path: layer.n_links for path, layer in layers.items()}
-    if model.policy.recipes["critic"].falls:
-        n_links = model.policy.evolutions["critic"].n_end
-    return [n_links[path] / (layer.in_features * layer.out_features) for path, layer in layers.items()]
-
-
 def published(preset, algo):
     return getattr(PRESETS[preset], algo)
 
@@ -75,18 +66,18 @@ class TestEveryPreset:
             updates_per_step = 2 if (algo, network) == ("td3", "actor") else 1
             assert recipe.schedule.period_updates == expected.period_updates // updates_per_step
             assert (recipe.schedule.fraction, recipe.schedule.decay) == (expected.fraction, expected.decay)
-            falls = expected.decay != "constant" or resolve(preset).falls
+            falls = expected.decay != "constant"
             assert recipe.schedule.stop_updates == (STOP_SHARE * PLANNED / updates_per_step if falls else None)
 
     def test_nothing_stops_where_no_end_is_known(self, preset, algo, hparams):
-        policy_kwargs, _ = build_kwargs(preset, algo, hparams)
+        _, policy_kwargs, _ = build(preset, algo, hparams)
         assert not any("stop_updates" in schedule for schedule in policy_kwargs.get("recipe_kwargs", {}).values())
 
     def test_budgets_reach_the_networks(self, preset, algo, hparams):
-        model, _, _ = build(preset, algo, hparams, density=0.25, distribution="uniform", planned_updates=PLANNED)
-        assert densities(model) == pytest.approx([0.25] * 6, abs=0.01)
-        model, _, _ = build(preset, algo, hparams, input_density=0.25, planned_updates=PLANNED)
-        assert densities(model) == pytest.approx([0.25] * 2, abs=0.01)
+        model, _, _ = build(preset, algo, hparams, density=0.3, distribution="uniform")
+        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.3] * 6, abs=0.01)
+        model, _, _ = build(preset, algo, hparams, input_density=0.25)
+        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.25] * 2, abs=0.01)
 
 
 def test_the_published_numbers():
@@ -152,9 +143,3 @@ def test_unknown_names_are_answered_with_the_closest(arguments, message):
 def test_impossible_budgets_are_named_before_anything_is_built(wishes, message):
     with pytest.raises(ValueError, match=message):
         build_kwargs("anf", "sac", **wishes)
-
-
-@pytest.mark.parametrize("planned_updates", [None, 1000])
-def test_a_density_that_falls_needs_to_know_by_when(planned_updates):
-    with pytest.raises(ValueError, match=r"stop_updates=(None|800) must be the step by which the density has fallen"):
-        build("gmp", "sac", planned_updates=planned_updates)
