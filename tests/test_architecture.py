@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "sparse", "training")
+FOLDERS = ("agents", "envs", "selection", "sparse", "training")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "names": set(),
     "sparse": {"names"},
     "envs": {"names"},
+    "selection": {"sparse"},
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
     "train": {*MODULES, *FOLDERS},
@@ -28,7 +29,8 @@ MAY_IMPORT = {
 # What a part may not import while it is itself imported.
 NOT_WHEN_IMPORTED = {
     "envs": {"torch", "numba", "stable_baselines3"},
-    "sparse": {"gymnasium", "stable_baselines3"},
+    "sparse": {"gymnasium", "stable_baselines3", "sklearn"},
+    "selection": {"gymnasium", "stable_baselines3"},
     "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
@@ -126,9 +128,10 @@ def test_tests_stand_where_their_subjects_do():
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import siftrl", ("torch", "numba", "stable_baselines3")),
+        ("import siftrl", ("torch", "numba", "stable_baselines3", "sklearn", "matplotlib")),
         ("import siftrl.envs", ("torch", "numba", "stable_baselines3", "siftrl.sparse")),
-        ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
+        ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents", "sklearn")),
+        ("import siftrl.selection", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
     ],
 )
 def test_importing_loads_no_more_than_it_must(statement, absent):
