@@ -43,8 +43,8 @@ class QuickSelection(SelectorMixin, BaseEstimator):
 
     The autoencoder learns to restore standardised samples from noisy ones, and is rewired by SET after each epoch but the
     last: its few links gather at features that help to restore others. The sum of a feature's absolute weights, its
-    strength, ranks it. One training ranks all features. Links must be few for each feature, ``epsilon`` small: where they are
-    plenty, features of noise, which can be restored from nothing but themselves, are the strongest.
+    strength, ranks it. One training ranks all features. Links must be few for each feature, ``epsilon`` small: where they
+    are plenty, features of noise, which can be restored from nothing but themselves, are the strongest.
 
     A transformer as scikit-learn's others: ``fit``, ``transform``, ``get_support``, clones, pipelines.
 
