@@ -25,9 +25,14 @@ def n_links(layer: Layer) -> int:
     return layer.weight.numel()
 
 
+def n_places(layer: Layer) -> int:
+    """Weights that could exist: ``out_features * in_features``."""
+    return layer.out_features * layer.in_features
+
+
 def density(layer: Layer) -> float:
     """Links over places."""
-    return n_links(layer) / (layer.in_features * layer.out_features)
+    return n_links(layer) / n_places(layer)
 
 
 def fan_in(layer: Layer) -> np.ndarray:
@@ -84,11 +89,10 @@ def inference_flops(net: nn.Module, *, as_dense: bool = False) -> int:
         >>> inference_flops(net), inference_flops(net, as_dense=True)
         (46592, 873472)
     """
-    layers = linear_layers(net).values()
-    return 2 * sum(layer.in_features * layer.out_features if as_dense else n_links(layer) for layer in layers)
+    return 2 * sum(map(n_places if as_dense else n_links, linear_layers(net).values()))
 
 
-def training_flops(net: nn.Module, *, as_dense: bool = False, gradient_period_updates: int | None = None) -> float:
+def training_flops(net: nn.Module, *, as_dense: bool = False, dense_gradient_share: float = 0.0) -> float:
     """Floating-point operations of one update of a network, for each row of the batch.
 
     Three times inference: forward, gradient of the inputs, gradient of the weights. What else an update runs, such as
@@ -97,8 +101,11 @@ def training_flops(net: nn.Module, *, as_dense: bool = False, gradient_period_up
     Args:
         net: A network that uses each of its linear layers once.
         as_dense: Count all places, as if the layers were dense.
-        gradient_period_updates: Of growth by gradient, the updates from one rewiring to the next: once in as many, the
-            gradient of all places of the sparse layers is computed as well. None: links grow without it.
+        dense_gradient_share: Of the updates, those that compute the gradient of all places of the sparse layers as well, in
+            [0, 1]: for growth by gradient, the updates it reads over those from one rewiring to the next.
+
+    Raises:
+        ValueError: If the share is outside [0, 1].
 
     Source:
         Evci et al., Rigging the Lottery (ICML 2020), its appendix on FLOPs. Deviation: there the dense gradient replaces
@@ -106,14 +113,15 @@ def training_flops(net: nn.Module, *, as_dense: bool = False, gradient_period_up
 
     Example:
         >>> net = nn.Sequential(SparseLinear(1700, 256, density=0.05))
-        >>> training_flops(net), training_flops(net, gradient_period_updates=100)
+        >>> training_flops(net), training_flops(net, dense_gradient_share=1 / 100)
         (130560.0, 139264.0)
     """
+    if not 0 <= dense_gradient_share <= 1:
+        raise ValueError(f"dense_gradient_share={dense_gradient_share} is outside [0, 1]")
     flops = 3.0 * inference_flops(net, as_dense=as_dense)
-    if gradient_period_updates is None or as_dense:
+    if as_dense:
         return flops
-    places = sum(layer.in_features * layer.out_features for layer in sparse_layers(net).values())
-    return flops + 2.0 * places / gradient_period_updates
+    return flops + 2.0 * dense_gradient_share * sum(map(n_places, sparse_layers(net).values()))
 
 
 def overlap(first: Topology, second: Topology) -> float:

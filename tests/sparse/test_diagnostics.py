@@ -14,6 +14,7 @@ from siftrl.sparse.diagnostics import (
     inference_flops,
     linear_layers,
     n_links,
+    n_places,
     overlap,
     training_flops,
 )
@@ -36,10 +37,10 @@ def test_linear_layers_are_the_dense_and_the_sparse_ones():
 
 def test_links_density_and_degrees_by_hand():
     layer, dense = sparse([[1, 1, 0, 1], [0, 0, 0, 1]]), nn.Linear(4, 2)
-    assert (n_links(layer), density(layer)) == (4, 0.5)
+    assert (n_links(layer), n_places(layer), density(layer)) == (4, 8, 0.5)
     assert fan_in(layer).tolist() == [3, 1]
     assert fan_out(layer).tolist() == [1, 1, 0, 2]
-    assert (n_links(dense), density(dense)) == (8, 1.0)
+    assert (n_links(dense), n_places(dense), density(dense)) == (8, 8, 1.0)
     assert fan_in(dense).tolist() == [4, 4]
     assert fan_out(dense).tolist() == [2, 2, 2, 2]
 
@@ -74,10 +75,16 @@ def test_flops_follow_the_links_and_the_dense_equivalent_does_not():
     assert training_flops(net, as_dense=True) == 6 * (435_200 + 1536)
 
 
-def test_growth_by_gradient_costs_all_places_of_the_sparse_layers_once_in_a_period():
+def test_growth_by_gradient_costs_all_places_of_the_sparse_layers_in_its_share_of_updates():
     net = nn.Sequential(SparseLinear(1700, 256, density=0.05), nn.ReLU(), nn.Linear(256, 6))
-    assert training_flops(net, gradient_period_updates=1000) - training_flops(net) == pytest.approx(2 * 435_200 / 1000)
-    assert training_flops(net, as_dense=True, gradient_period_updates=1) == training_flops(net, as_dense=True)
+    assert training_flops(net, dense_gradient_share=0.001) - training_flops(net) == pytest.approx(2 * 435_200 / 1000)
+    assert training_flops(net, as_dense=True, dense_gradient_share=1) == training_flops(net, as_dense=True)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_is_a_share(share):
+    with pytest.raises(ValueError, match=f"dense_gradient_share={share} is outside"):
+        training_flops(nn.Linear(2, 2), dense_gradient_share=share)
 
 
 def test_overlap_by_hand():
