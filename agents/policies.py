@@ -11,8 +11,10 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
-from ..sparse.convert import sparse_layers, sparsify
+from ..sparse.convert import layer_specs, sparse_layers, sparsify
+from ..sparse.diagnostics import linear_layers
 from ..sparse.evolution import Evolution
+from ..sparse.linear import SparseLinear
 from ..sparse.recipes import Recipe, resolve
 
 NETWORKS = ("actor", "critic")
@@ -34,7 +36,7 @@ class SparseActorCriticPolicy(BasePolicy):
             mapping with the keys "actor" and "critic".
         density: Global density of each network, in (0, 1]; replaces the recipe's.
         input_density: Density of the layers that read the observation; see :func:`siftrl.sparse.recipes.resolve`.
-        distribution: How ``density`` is shared out: "uniform", "er", "erk" or "input".
+        distribution: How ``density`` is shared out: a name in :data:`siftrl.sparse.density.DISTRIBUTIONS`.
         actor_density: As ``density``, for the actor alone; so are the five arguments that follow.
         actor_input_density: See above.
         actor_distribution: See above.
@@ -93,14 +95,24 @@ class SparseActorCriticPolicy(BasePolicy):
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        for network in NETWORKS:
-            online = getattr(self, network)
-            layers = sparse_layers(online)
+        inputs = {network: _ends(getattr(self, network))[0] for network in NETWORKS}
+        for network, other in zip(NETWORKS, reversed(NETWORKS), strict=True):
+            online, target = getattr(self, network), getattr(self, f"{network}_target", None)
+            linears = _linears(online)
+            layers = {path: layer for path, layer in linears.items() if isinstance(layer, SparseLinear)}
             if not (self.recipes[network].rewires and layers):
                 continue
-            target = getattr(self, f"{network}_target", None)
-            targets = [] if target is None else [sparse_layers(target)]
-            evolution = Evolution(layers, online.optimizer, self.recipes[network], targets=targets, name=network)
+            readers = [getattr(self, other).get_submodule(path) for path in inputs[other]]
+            evolution = Evolution(
+                layers,
+                online.optimizer,
+                self.recipes[network],
+                targets=[] if target is None else [sparse_layers(target)],
+                specs=layer_specs(linears, *_ends(online)),
+                networks=[f"{name}." for name in _critics(online)] or [""],
+                evidence=dict.fromkeys(inputs[network], readers),
+                name=network,
+            )
             self.add_module(f"{network}_evolution", evolution)
 
     @property
@@ -119,13 +131,11 @@ class SparseActorCriticPolicy(BasePolicy):
 
     def _convert(self, name: str, network: nn.Module) -> nn.Module:
         # A network and its target have the same name, hence the same links; their weights are copied by SB3.
-        linears = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)]
-        linears = [path for path in linears if not path.startswith("features_extractor")]
-        inputs, outputs = _ends(network, linears)
+        inputs, outputs = _ends(network)
         return sparsify(
             network,
             self.recipes[name].density,
-            layers=linears,
+            layers=list(_linears(network)),
             inputs=inputs,
             outputs=outputs,
             scale_to_fan_in=self.sparse_kwargs["scale_to_fan_in"],
@@ -183,9 +193,20 @@ def _of_network(network: str, value: Any, argument: str) -> Any:
     return value[network]
 
 
-def _ends(network: nn.Module, linears: list[str]) -> tuple[list[str], list[str]]:
+def _linears(network: nn.Module) -> dict[str, nn.Linear | SparseLinear]:
+    """The linear layers behind the features extractor, by qualified name."""
+    return {path: layer for path, layer in linear_layers(network).items() if not path.startswith("features_extractor")}
+
+
+def _critics(network: nn.Module) -> list[str]:
+    """Names of the critics in a network."""
+    return [name for name, _ in network.named_children() if name.startswith("qf")]
+
+
+def _ends(network: nn.Module) -> tuple[list[str], list[str]]:
     """Names of the linear layers that read the observation, and of those that give the output."""
-    trunks = [name for name, _ in network.named_children() if name == "latent_pi" or name.startswith("qf")] or ["mu"]
+    linears = list(_linears(network))
+    trunks = _critics(network) or [name for name, _ in network.named_children() if name == "latent_pi"] or ["mu"]
     chains = [[path for path in linears if path.partition(".")[0] == trunk] for trunk in trunks]
     heads = [path for path in linears if path.partition(".")[0] not in trunks]
     inputs = [chain[0] for chain in chains if chain]

@@ -10,12 +10,13 @@ import numpy as np
 from stable_baselines3.common.noise import NormalActionNoise
 
 from ..names import known
-from ..sparse.recipes import resolve
+from ..sparse.recipes import RECIPES, Recipe, resolve
 
 HPARAMS = ("sb3", "paper")
 ALGORITHMS = ("sac", "td3")
 
-# Share of the planned updates after which a falling drop fraction has reached its end (Graesser et al. 2022, section 3).
+# Share of the planned updates after which a drop fraction or density that falls has reached its end (Graesser et al. 2022,
+# section 3).
 STOP_SHARE = 0.8
 
 # TD3's actor takes a step in every second update.
@@ -60,42 +61,66 @@ _TD3 = Published({"learning_rate": 1e-3, "batch_size": 100, "learning_starts": 2
 _ANF_SAC = Published({**_TD3.algorithm, "ent_coef": 0.2}, weight_decay=2e-4)
 
 
-def _graesser(weight_decay: float, scale_to_fan_in: bool = True, **schedule: Any) -> Published:
-    """SAC of Graesser et al. (ICML 2022), tables 2 and 8; their ``L2(x)`` is a weight decay of 2x in Adam's gradient."""
+def _graesser(weight_decay: float, scale_to_fan_in: bool = True, schedule_of: str | None = None) -> Published:
+    """SAC of Graesser et al. (ICML 2022), tables 2 and 8; their ``L2(x)`` is a weight decay of 2x in Adam's gradient.
+
+    Args:
+        weight_decay: Of Adam.
+        scale_to_fan_in: See :class:`Published`.
+        schedule_of: The recipe whose schedule is theirs for the method, where that is another one.
+    """
+    theirs = RECIPES[schedule_of]().schedule if schedule_of else None
+    schedule = {field: getattr(theirs, field) for field in ("period_updates", "fraction", "decay")} if theirs else {}
     return Published({"learning_starts": 10_000}, weight_decay, scale_to_fan_in, schedule)
 
 
+_GRAESSER_DEVIATION = "SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds"
+_IMAGES_DEVIATION = "published for images alone: " + _GRAESSER_DEVIATION
+_ANF_DEVIATION = "SAC's weights start as nn.Linear's, not Xavier; a batch may hold a transition twice"
+
+
+def _anf(summary: str) -> Preset:
+    return Preset(summary, sac=_ANF_SAC, td3=_TD3, deviation=_ANF_DEVIATION)
+
+
+def _as_graesser(summary: str, sac: Published, deviation: str = _GRAESSER_DEVIATION) -> Preset:
+    return Preset(summary, sac=sac, td3=_TD3, deviation=deviation)
+
+
 PRESETS: dict[str, Preset] = {
-    "anf": Preset(
-        "sparse input layer (20 %) that filters noise; Grooten et al. 2023",
-        sac=_ANF_SAC,
-        td3=_TD3,
-        deviation="SAC's weights start as nn.Linear's, not Xavier; a batch may hold a transition twice",
-    ),
+    "anf": _anf("sparse input layer (20 %) that filters noise; Grooten et al. 2023"),
+    "anf-gradient": _anf("anf, grown by the gradient averaged over 100 updates"),
+    "anf-features": _anf("anf, dropping all links of the weakest features at once"),
+    "anf-shared": _anf("anf, the actor growing where the critics listen, and the other way round"),
+    "anf-falling": _anf("anf, its input density falling to 2 %"),
     "ds": Preset(
         "both hidden layers sparse, Erdős-Rényi; Sokar et al. 2022",
         sac=Published({"ent_coef": 0.2, "learning_starts": 25_000}, weight_decay=0.0, schedule={"fraction": 0.1}),
         td3=_TD3,
         deviation="SAC: targets are Polyak averages, not copies every 1 000 updates",
     ),
-    "set": Preset(
-        "all layers sparse (ERK 20 %), grown at random; Mocanu et al. 2018",
-        sac=_graesser(2e-4, period_updates=250, fraction=0.3, decay="cosine"),
-        td3=_TD3,
-        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    "set": _as_graesser(
+        "all layers sparse (ERK 20 %), grown at random; Mocanu et al. 2018", _graesser(2e-4, schedule_of="graesser-set")
     ),
-    "rigl": Preset(
-        "all layers sparse (ERK 20 %), grown by gradient; Evci et al. 2020",
-        sac=_graesser(2e-6, period_updates=1000, fraction=0.5, decay="cosine"),
-        td3=_TD3,
-        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    "rigl": _as_graesser(
+        "all layers sparse (ERK 20 %), grown by gradient; Evci et al. 2020", _graesser(2e-6, schedule_of="graesser-rigl")
     ),
-    "static": Preset(
-        "all layers sparse (ERK 20 %), links never change; Liu et al. 2022",
-        sac=_graesser(2e-4, scale_to_fan_in=False),
-        td3=_TD3,
-        deviation="SAC as Graesser et al. 2022, without their reward scale of 0.1; TD3 as ds",
+    "static": _as_graesser(
+        "all layers sparse (ERK 20 %), links never change; Liu et al. 2022", _graesser(2e-4, scale_to_fan_in=False)
     ),
+    "snfs": _as_graesser("grown by momentum (ERK 20 %); Dettmers & Zettlemoyer 2019", _graesser(2e-6), _IMAGES_DEVIATION),
+    "itop": _as_graesser("grown where no link ever was (ERK 20 %); Liu et al. 2021", _graesser(2e-4), _IMAGES_DEVIATION),
+    "srigl": _as_graesser("rigl with a constant fan-in (ERK 10 %); Lasby et al. 2024", _graesser(2e-6), _IMAGES_DEVIATION),
+    "gmp": _as_graesser("pruned from dense to 10 %; Zhu & Gupta 2017", _graesser(2e-4), _IMAGES_DEVIATION),
+    "granet": _as_graesser(
+        "pruned from 50 % to 10 %, grown by gradient; Liu et al. 2021", _graesser(2e-4), _IMAGES_DEVIATION
+    ),
+    "graesser-set": _as_graesser("set as tuned for SAC (ERK 10 %); Graesser et al. 2022", _graesser(2e-4)),
+    "graesser-rigl": _as_graesser("rigl as tuned for SAC (ERK 10 %); Graesser et al. 2022", _graesser(2e-6)),
+    "graesser-static": _as_graesser(
+        "static as tuned for SAC (ERK 10 %); Graesser et al. 2022", _graesser(2e-4, scale_to_fan_in=False)
+    ),
+    "graesser-prune": _as_graesser("pruned from dense to 10 % (ERK); Graesser et al. 2022", _graesser(2e-4)),
     "dense": Preset(
         "the dense baseline: SB3's networks",
         sac=_ANF_SAC,
@@ -125,8 +150,8 @@ def build_kwargs(
         density: See :func:`siftrl.sparse.recipes.resolve`.
         input_density: See there.
         distribution: See there.
-        planned_updates: Updates that the run will do. A drop fraction that falls reaches its end at 80 % of them; a
-            constant one goes on, as published.
+        planned_updates: Updates that the run will do. A drop fraction or a density that falls reaches its end at 80 % of
+            them; what is constant goes on, as published. A density that falls cannot do without.
         n_actions: Numbers in an action. TD3 explores with normal noise of 0.1 on each (in units of half the action's range),
             which SB3 leaves to the user; needed for TD3.
 
@@ -162,7 +187,7 @@ def build_kwargs(
     recipe = resolve(preset, density=density, input_density=input_density, distribution=distribution, **schedule)
     if recipe.rewires:
         policy_kwargs["recipe_kwargs"] = {
-            network: {**schedule, **_in_steps(recipe.schedule, updates, planned_updates)}
+            network: {**schedule, **_in_steps(recipe, updates, planned_updates)}
             for network, updates in _UPDATES_PER_STEP[algo].items()
         }
     if algo == "td3" and n_actions is not None:
@@ -170,9 +195,10 @@ def build_kwargs(
     return policy_kwargs, algorithm_kwargs
 
 
-def _in_steps(schedule: Any, updates_per_step: int, planned_updates: int | None) -> dict[str, int]:
+def _in_steps(recipe: Recipe, updates_per_step: int, planned_updates: int | None) -> dict[str, int]:
     """A schedule that counts updates, in the optimiser steps of a network that takes one in several updates."""
+    schedule = recipe.schedule
     steps = {"period_updates": max(1, schedule.period_updates // updates_per_step)}
-    if schedule.decay != "constant" and planned_updates is not None:
+    if (schedule.decay != "constant" or recipe.falls) and planned_updates is not None:
         steps["stop_updates"] = max(1, int(STOP_SHARE * planned_updates) // updates_per_step)
     return steps

@@ -31,9 +31,9 @@ def sparsify(
 ) -> nn.Module:
     """Replace the ``nn.Linear`` layers of a network by :class:`SparseLinear` ones, in place, before it is trained.
 
-    A layer that is allotted density 1 stays ``nn.Linear``, and so does every subclass of it. Nothing is drawn from torch's
-    global generator: the weights are those that the dense layers have, and each layer's random links come from ``seed`` and
-    its name.
+    A layer that is allotted density 1 for good stays ``nn.Linear``, and so does every subclass of it. Nothing is drawn from
+    torch's global generator: the weights are those that the dense layers have, and each layer's random links come from
+    ``seed`` and its name.
 
     Args:
         net: Any module.
@@ -63,8 +63,8 @@ def sparsify(
     specs = layer_specs(linears, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
-    for spec, layer_density in zip(specs, rule(specs), strict=True):
-        if layer_density == 1.0:
+    for spec, layer_density, stays_dense in zip(specs, rule(specs), rule.stays_dense(specs), strict=True):
+        if stays_dense:
             continue
         dense = linears[spec.name]
         rng = np.random.default_rng(layer_seed(seed, f"{name}.{spec.name}"))

@@ -62,6 +62,10 @@ class Density(ABC):
             ValueError: If the rule names a layer that is not there, or cannot be met.
         """
 
+    def stays_dense(self, layers: Sequence[LayerSpec]) -> list[bool]:
+        """Say which layers have all links from the first step to the last, and so are no sparse layers."""
+        return [density == 1.0 for density in self(layers)]
+
     def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
         """Draw the links of a layer to which the rule has given this density: all places are equally likely."""
         return Topology.random(layer.shape, n_links(layer.shape, density), rng)

@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from .convert import layer_seed, sparse_layers
+from .convert import layer_seed, layer_specs, sparse_layers
+from .density import LayerSpec, n_links
+from .diagnostics import linear_layers
+from .history import LayerHistory
+from .layer_state import LayerState
 from .linear import SparseLinear
 from .recipes import Recipe, resolve
+from .relink import Carry, relink
+from .strength import feature_strength
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,12 @@ class Evolution(nn.Module):
     more. Survivors keep their weight and their optimiser state (moments); grown links start at zero in both, in the target
     networks too, which always have the topology of the network they follow.
 
+    Where the density falls, layers shrink: a smaller Parameter takes the place of the weight in the module, in the
+    optimiser's parameter group and in its state, in the target networks too. Hold on to no layer's weight across steps.
+
     Each rewiring draws from a generator that is made anew from the seed, the layer's name and the number of the rewiring.
-    The three integers in the module's extra state are therefore all there is to save, and a checkpoint that holds them
-    (as a submodule of an SB3 policy does) goes on exactly as an uninterrupted run.
+    Three integers, and for the rules that need one a memory of each layer, are therefore all there is to save, and a
+    checkpoint that holds them (as a submodule of an SB3 policy does) goes on exactly as an uninterrupted run.
 
     A deep copy or an unpickled one attaches itself to its own copy of the optimiser.
 
@@ -48,6 +57,11 @@ class Evolution(nn.Module):
         optimizer: Holds their weights.
         recipe: What to drop, what to grow and when.
         targets: For each target network, its layers by the same names.
+        specs: All linear layers of the network, for a density that falls: its rule at the end is asked about them.
+        networks: How the names of layers begin that make up a network of their own, such as twin critics: links are shared
+            out by one threshold within each (see :class:`~siftrl.sparse.drop.GlobalMagnitude`). "" is all layers together.
+        evidence: For a layer by name, the layers of other networks whose input starts with the same features, for rules
+            that grow where those read.
         seed: Of the draws. None: ``torch.initial_seed()``.
         name: Goes before the layers' names in the draws' seeds.
 
@@ -57,7 +71,8 @@ class Evolution(nn.Module):
         last: The last rewiring of each layer, by name.
 
     Raises:
-        ValueError: If the recipe never rewires, the optimiser lacks one of the weights, or a target has other links.
+        ValueError: If the recipe never rewires, the optimiser lacks one of the weights, a target has other links, or the
+            recipe needs what is not there: an end, a gradient, evidence.
     """
 
     def __init__(
@@ -67,22 +82,23 @@ class Evolution(nn.Module):
         recipe: Recipe,
         *,
         targets: Sequence[Mapping[str, SparseLinear]] = (),
+        specs: Sequence[LayerSpec] = (),
+        networks: Sequence[str] = ("",),
+        evidence: Mapping[str, Sequence[nn.Linear | SparseLinear]] | None = None,
         seed: int | None = None,
         name: str = "",
     ) -> None:
         super().__init__()
-        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        for path, layer in layers.items():
-            if id(layer.weight) not in held:
-                raise ValueError(f"optimizer does not hold the weight of layer {path!r}: pass the one that trains it")
-            for target in targets:
-                if path not in target or not np.array_equal(target[path].topology.positions, layer.topology.positions):
-                    raise ValueError(f"targets must have the same links as the network, layer {path!r} differs")
-        if not recipe.rewires:
-            raise ValueError("recipe has no schedule: a static network needs no evolution")
+        _require_fit(layers, optimizer, recipe, targets, evidence)
         self.recipe, self.optimizer, self.name = recipe, optimizer, name
-        # In plain containers: these modules belong to the network, not to us.
+        # In plain containers: these modules belong to the networks, not to us.
         self.layers, self.targets = dict(layers), [dict(target) for target in targets]
+        self.evidence = dict(evidence or {})
+        self.members = [[path for path in layers if path.startswith(network)] for network in networks]
+        self.history = nn.ModuleDict({_key(path): LayerHistory(layer, recipe) for path, layer in layers.items()})
+        self.n_end = _links_at_the_end(recipe, layers, specs) if recipe.falls else {}
+        for paths in self.members if recipe.falls else ():
+            _require_room(recipe, [(layers[path], self.n_end[path]) for path in paths])
         self.seed = torch.initial_seed() if seed is None else seed
         self.n_updates, self.n_rewirings = 0, 0
         self.last: dict[str, Rewiring] = {}
@@ -94,66 +110,84 @@ class Evolution(nn.Module):
 
     def _after_step(self, *_: Any) -> None:
         self.n_updates += 1
+        self._take_gradients()
         if self.recipe.schedule.due(self.n_updates):
             self.rewire(self.recipe.schedule.fraction_at(self.n_updates))
         self._expect_gradients()
 
     def _expect_gradients(self) -> None:
-        """Have the layers compute the gradient of empty places in the next step, if it ends in growing by gradient."""
-        wanted = self.recipe.grow.needs_gradient and self.recipe.schedule.due(self.n_updates + 1)
+        """Have the layers compute the gradient of empty places in the next step, if the grow rule reads it."""
+        due = self.recipe.schedule.next_due(self.n_updates + 1)
+        wanted = due is not None and due - self.n_updates <= self.recipe.grow.window_updates
         for layer in self.layers.values():
             layer.collect_gradient = wanted
-            if not wanted:
-                layer.dense_gradient = None
+
+    def _take_gradients(self) -> None:
+        for path, layer in self.layers.items():
+            if layer.collect_gradient and layer.dense_gradient is not None:
+                self.history[_key(path)].add_gradient(layer.dense_gradient)
+            layer.dense_gradient = None
 
     @torch.no_grad()
     def rewire(self, fraction: float) -> None:
-        """Drop a fraction of each layer's links and grow as many.
+        """Drop a fraction of each layer's links and grow as many; drop more where the density falls.
 
         Args:
-            fraction: Of each layer's links, in [0, 1]. ``min(round(fraction * n_links), empty places)`` are replaced.
+            fraction: Of each layer's links, in [0, 1]. ``min(round(fraction * n_links), empty places)`` are replaced, of the
+                links that are left once the density has fallen.
 
         Raises:
-            ValueError: If the recipe grows by gradient and no backward has collected one.
+            ValueError: If the recipe reads a gradient and no backward has collected one.
         """
-        for path, layer in self.layers.items():
-            self._rewire_layer(path, layer, fraction)
+        states = {path: self._state(path, layer) for path, layer in self.layers.items()}
+        lost = self._lost(states)
+        for path, state in states.items():
+            self._rewire_layer(path, state, fraction, lost[path])
         self.n_rewirings += 1
 
-    def _rewire_layer(self, path: str, layer: SparseLinear, fraction: float) -> None:
-        drop, grow = self.recipe.drop, self.recipe.grow
-        topology = layer.topology
-        n_empty = topology.size - topology.n_links
-        n_rewired = min(round(fraction * topology.n_links), n_empty)
-        rng = np.random.default_rng([*layer_seed(self.seed, f"{self.name}.{path}"), self.n_rewirings])
-        dropped = drop(layer.weight.detach().cpu().float().numpy(), n_rewired, rng)
-        occupied = np.delete(topology.positions, dropped) if grow.allow_regrowth else topology.positions
-        gradient = self._dense_gradient(path, layer) if grow.needs_gradient else None
-        grown = grow(occupied, topology.size, n_rewired, rng, gradient)
-
-        new_topology, source = topology.rewire(dropped, grown)
-        carry = _Carry(source, layer.weight.device)
-        for tensor in (layer.weight, *self._moments(layer.weight)):
-            tensor.copy_(carry(tensor))
-        layer.weight.grad = None
-        layer.set_topology(new_topology)
-        for target in self.targets:
-            target[path].weight.copy_(carry(target[path].weight))
-            target[path].set_topology(new_topology)
-
-        kept = np.isin(new_topology.positions, topology.positions, assume_unique=True).sum()
-        self.last[path] = Rewiring(n_rewired, n_rewired, float(kept / (2 * topology.n_links - kept)))
-
-    def _dense_gradient(self, path: str, layer: SparseLinear) -> np.ndarray:
-        if layer.dense_gradient is None:
+    def _state(self, path: str, layer: SparseLinear) -> LayerState:
+        state = self.history[_key(path)].state_of(layer, _evidence(layer, self.evidence.get(path, ())))
+        if (self.recipe.drop.reads_gradient and state.gradient is None) or len(state.moments) < len(self.recipe.grow.decays):
             raise ValueError(
-                f"recipe grows by gradient, but no backward has passed through layer {path!r} since it was asked for"
+                f"recipe reads gradients, but no backward has passed through layer {path!r} since the last step"
             )
-        return layer.dense_gradient.cpu().float().numpy()
+        return state
 
-    def _moments(self, weight: nn.Parameter) -> list[torch.Tensor]:
-        state = self.optimizer.state.get(weight, {})
-        return [value for value in state.values() if torch.is_tensor(value) and value.shape == weight.shape]
+    def _lost(self, states: Mapping[str, LayerState]) -> dict[str, int]:
+        """How many links each layer loses for good."""
+        if not self.recipe.falls:
+            return dict.fromkeys(states, 0)
+        progress = self.recipe.schedule.progress(self.n_updates)
+        lost: dict[str, int] = {}
+        for network, paths in enumerate(self.members):
+            n_links = [
+                self.recipe.density.n_links(int(self.history[_key(path)].n_start), self.n_end[path], progress)
+                for path in paths
+            ]
+            shares = self.recipe.drop.shares([states[path] for path in paths], n_links, self._generator(f"#{network}"))
+            lost.update(zip(paths, shares, strict=True))
+        return lost
+
+    def _generator(self, path: str) -> np.random.Generator:
+        return np.random.default_rng([*layer_seed(self.seed, f"{self.name}.{path}"), self.n_rewirings])
+
+    def _rewire_layer(self, path: str, state: LayerState, fraction: float, n_lost: int) -> None:
+        layer, old = self.layers[path], state.topology
+        n_replaced = min(round(fraction * (old.n_links - n_lost)), old.size - old.n_links)
+        rng = self._generator(path)
+        dropped = self.recipe.drop(state, n_lost + n_replaced, rng)
+        grown = self.recipe.grow(state, dropped, len(dropped) - n_lost, rng)
+
+        topology, source = old.rewire(dropped, grown)
+        carry = Carry(source, layer.weight.device)
+        relink(layer, topology, carry, self.optimizer)
+        for target in self.targets:
+            relink(target[path], topology, carry)
+        self.history[_key(path)].remember_links(layer)
+
+        n_kept = np.isin(topology.positions, old.positions, assume_unique=True).sum()
+        overlap = float(n_kept / (old.n_links + topology.n_links - n_kept))
+        self.last[path] = Rewiring(len(dropped), len(grown), overlap)
 
     def get_extra_state(self) -> torch.Tensor:
         """int64 ``(3,)``: seed, optimiser steps seen, rewirings done."""
@@ -167,11 +201,7 @@ class Evolution(nn.Module):
 
     def extra_repr(self) -> str:
         """What ``repr`` says of the evolution."""
-        drop, grow, schedule = (
-            getattr(self.recipe.drop, "__name__", self.recipe.drop),
-            self.recipe.grow,
-            self.recipe.schedule,
-        )
+        drop, grow, schedule = self.recipe.drop, self.recipe.grow, self.recipe.schedule
         return f"drop={drop}, grow={grow}, schedule={schedule}, n_updates={self.n_updates}, n_rewirings={self.n_rewirings}"
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -179,15 +209,56 @@ class Evolution(nn.Module):
         self._attach()  # an optimiser's hooks do not survive copying
 
 
-class _Carry:
-    """Takes values from the old order of links to the new one; grown links get 0."""
+def _evidence(layer: SparseLinear, others: Sequence[nn.Linear | SparseLinear]) -> np.ndarray | None:
+    """How strongly other layers read the input features of this one; those that they do not have count as average."""
+    if not others:
+        return None
+    evidence = np.zeros(layer.in_features)
+    for other in others:
+        strength = feature_strength(other)[: layer.in_features]
+        evidence += np.pad(strength, (0, layer.in_features - strength.size), constant_values=strength.mean())
+    return evidence
 
-    def __init__(self, source: np.ndarray, device: torch.device) -> None:
-        self.grown = torch.from_numpy(source < 0).to(device)
-        self.source = torch.from_numpy(np.maximum(source, 0)).to(device)
 
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        return values[self.source].masked_fill_(self.grown, 0.0)
+def _links_at_the_end(recipe: Recipe, layers: Mapping[str, SparseLinear], specs: Sequence[LayerSpec]) -> dict[str, int]:
+    recipe.schedule.progress(0)  # raises where the schedule has no end
+    densities = {spec.name: density for spec, density in zip(specs, recipe.density.end(specs), strict=True)}
+    shapes = {path: (layer.out_features, layer.in_features) for path, layer in layers.items()}
+    return {path: n_links(shapes[path], densities[path]) for path, layer in layers.items()}
+
+
+def _require_room(recipe: Recipe, layers: Sequence[tuple[SparseLinear, int]]) -> None:
+    """Raise where the density is to fall below what the drop rule leaves to each layer."""
+    fewest = sum(min(layer.n_links, recipe.drop.fewest(layer.in_features * layer.out_features)) for layer, _ in layers)
+    n_end = sum(min(layer.n_links, n) for layer, n in layers)
+    if n_end < fewest:
+        raise ValueError(f"density falls to {n_end} links, below the {fewest} that {recipe.drop} leaves to the layers")
+
+
+def _require_fit(
+    layers: Mapping[str, SparseLinear],
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    targets: Sequence[Mapping[str, SparseLinear]],
+    evidence: Mapping[str, Any] | None,
+) -> None:
+    if not recipe.rewires:
+        raise ValueError("recipe has no schedule: a static network needs no evolution")
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for path, layer in layers.items():
+        if id(layer.weight) not in held:
+            raise ValueError(f"optimizer does not hold the weight of layer {path!r}: pass the one that trains it")
+        if recipe.reads_gradient and not layer.weight.requires_grad:
+            raise ValueError(f"recipe reads the gradient of layer {path!r}, whose weight does not require one")
+        for target in targets:
+            if path not in target or not np.array_equal(target[path].topology.positions, layer.topology.positions):
+                raise ValueError(f"targets must have the same links as the network, layer {path!r} differs")
+    if recipe.grow.needs_evidence and not evidence:
+        raise ValueError("recipe grows where another network reads: evidence must name that network's layers")
+
+
+def _key(path: str) -> str:
+    return path.replace(".", "/")  # no module's name may have a dot
 
 
 def evolve(
@@ -196,6 +267,7 @@ def evolve(
     recipe: str | Recipe = "set",
     *,
     targets: Sequence[nn.Module] = (),
+    evidence: Mapping[str, Sequence[nn.Linear | SparseLinear]] | None = None,
     seed: int | None = None,
     **schedule: Any,
 ) -> Evolution:
@@ -204,8 +276,10 @@ def evolve(
     Args:
         net: A network with :class:`SparseLinear` layers (see :func:`~siftrl.sparse.convert.sparsify`).
         optimizer: Any torch optimiser that trains it.
-        recipe: A name ("set", "rigl", …) or a :class:`Recipe`. Its density is not used: the layers have theirs.
+        recipe: A name ("set", "rigl", …) or a :class:`Recipe`. Of its density only the end is used, where it falls: the
+            layers have theirs already.
         targets: Target networks that follow the topology.
+        evidence: See :class:`Evolution`.
         seed: Of the draws. None: ``torch.initial_seed()``.
         **schedule: Override the recipe's own schedule: ``period_updates=100``, ``fraction=0.3``, ``decay="cosine"`` …
 
@@ -213,7 +287,8 @@ def evolve(
         The evolution, attached. Add it to a module to have its counters in that module's ``state_dict``.
 
     Raises:
-        ValueError: If the network has no sparse layer, the name is unknown, or the recipe never rewires.
+        ValueError: If the network has no sparse layer, the name is unknown, or the recipe does not fit: see
+            :class:`Evolution`.
 
     Example:
         >>> from siftrl import sparse
@@ -235,5 +310,7 @@ def evolve(
         optimizer,
         resolve(recipe, **schedule),
         targets=[sparse_layers(target) for target in targets],
+        specs=layer_specs(linear_layers(net)),
+        evidence=evidence,
         seed=seed,
     )

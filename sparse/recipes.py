@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..names import known
-from .criteria import DropRule, GradientGrowth, GrowRule, RandomGrowth, magnitude, set_signed
-from .density import ERK, Density, ErdosRenyiEpsilon, InputOnly, Uniform, WithInput
+from .density import ERK, ConstantFanIn, Density, ErdosRenyiEpsilon, InputOnly, Uniform, WithInput
 from .density import distribution as make_distribution
-from .schedules import Schedule
+from .drop import DropRule, GlobalMagnitude, Magnitude, SetSigned, WholeFeatures
+from .grow import EvidenceGrowth, FanInGrowth, GradientGrowth, GrowRule, MomentumGrowth, NeverTriedFirst, RandomGrowth
+from .schedules import Falling, Schedule
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,18 @@ class Recipe:
     """A topology method.
 
     Args:
-        density: How many links each layer gets.
+        density: How many links each layer gets, and with :class:`~siftrl.sparse.schedules.Falling` how many it is left with.
         drop: Which links go. None: the topology is static.
         grow: Which empty places get a link.
         schedule: When, and what fraction of the links.
 
     Raises:
-        ValueError: Unless drop, grow and schedule are all given or all None.
+        ValueError: Unless drop, grow and schedule are all given or all None; or if they do not go together.
 
     Example:
-        >>> recipe = Recipe(ERK(0.1), drop=magnitude, grow=GradientGrowth(), schedule=Schedule(period_updates=500))
-        >>> recipe.rewires
-        True
+        >>> recipe = Recipe(ERK(0.1), drop=Magnitude(), grow=GradientGrowth(), schedule=Schedule(period_updates=500))
+        >>> recipe.rewires, recipe.falls
+        (True, False)
     """
 
     density: Density
@@ -45,11 +46,25 @@ class Recipe:
         parts = (self.drop, self.grow, self.schedule)
         if any(part is None for part in parts) and any(part is not None for part in parts):
             raise ValueError(f"drop, grow and schedule must all be given or all be None, got {parts}")
+        if self.falls and not (self.rewires and self.drop.exact):
+            raise ValueError(f"drop={self.drop} must drop exact numbers of links for a density that falls")
+        if self.rewires and self.grow.keeps_fan_in and not isinstance(self.density, ConstantFanIn):
+            raise ValueError(f"density={self.density} must be a ConstantFanIn rule: grow={self.grow} keeps the fan-in")
 
     @property
     def rewires(self) -> bool:
         """Whether the topology ever changes."""
         return self.schedule is not None
+
+    @property
+    def falls(self) -> bool:
+        """Whether the number of links falls in the course of training."""
+        return isinstance(self.density, Falling)
+
+    @property
+    def reads_gradient(self) -> bool:
+        """Whether a rewiring needs a gradient."""
+        return self.rewires and (self.drop.reads_gradient or self.grow.window_updates > 0)
 
 
 def dense() -> Recipe:
@@ -73,7 +88,7 @@ def set() -> Recipe:
 
     Source: Mocanu et al., Scalable training of artificial neural networks with adaptive sparse connectivity (2018), Box 1.
     """
-    return Recipe(ERK(0.2), set_signed, RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
+    return Recipe(ERK(0.2), SetSigned(), RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
 
 
 def rigl() -> Recipe:
@@ -84,7 +99,7 @@ def rigl() -> Recipe:
 
     Source: Evci et al., Rigging the Lottery (ICML 2020), Algorithm 1. In RL: Graesser et al. (ICML 2022).
     """
-    return Recipe(ERK(0.2), magnitude, GradientGrowth(), Schedule(period_updates=1000, fraction=0.3, decay="cosine"))
+    return Recipe(ERK(0.2), Magnitude(), GradientGrowth(), Schedule(period_updates=1000, fraction=0.3, decay="cosine"))
 
 
 def anf() -> Recipe:
@@ -98,7 +113,7 @@ def anf() -> Recipe:
 
     Source: Grooten et al., Automatic Noise Filtering with Dynamic Sparse Training in Deep RL (AAMAS 2023), section 4.
     """
-    return Recipe(InputOnly(0.2), magnitude, RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
+    return Recipe(InputOnly(0.2), Magnitude(), RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
 
 
 def ds() -> Recipe:
@@ -113,7 +128,140 @@ def ds() -> Recipe:
     Source: Sokar et al., Dynamic Sparse Training for Deep RL (IJCAI 2022), Algorithm 1.
     """
     density = ErdosRenyiEpsilon({"input": 7.0, "hidden": 64.0}, keep_dense=("output",))
-    return Recipe(density, set_signed, RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
+    return Recipe(density, SetSigned(), RandomGrowth(), Schedule(period_updates=1000, fraction=0.05))
+
+
+def snfs() -> Recipe:
+    """SNFS, sparse networks from scratch: drop the smallest weights, grow where the momentum is largest; ERK at 20 %.
+
+    Deviations: the momentum is Adam's, as the optimiser's is, and kept over the 50 updates before a rewiring instead of all
+    of training; every layer grows as many links as it dropped, where the paper moves links to layers of larger momentum.
+
+    Source: Dettmers & Zettlemoyer, Sparse Networks from Scratch (2019), section 3.
+    """
+    return Recipe(ERK(0.2), Magnitude(), MomentumGrowth(), Schedule(period_updates=1000, fraction=0.5, decay="cosine"))
+
+
+def itop() -> Recipe:
+    """ITOP, in-time over-parameterisation: few large rewirings that reach as many places as possible; ERK at 20 %.
+
+    Half of the links are replaced every 4 000 updates, to the end. Deviation: the paper varies period and fraction of SET
+    and RigL and draws among all empty places; here those that never had a link come first, as in its successors' codes.
+
+    Source: Liu et al., Do We Actually Need Dense Over-Parameterization? (ICML 2021).
+    """
+    return Recipe(ERK(0.2), Magnitude(), NeverTriedFirst(), Schedule(period_updates=4000, fraction=0.5))
+
+
+def gmp() -> Recipe:
+    """GMP, gradual magnitude pruning: start dense, end at 10 %, prune the smallest weights of the network; nothing grows.
+
+    The density falls by a cubic from the first update to ``stop_updates``, which must be given. A layer keeps at least 1 %.
+
+    Source: Zhu & Gupta, To Prune, or Not to Prune (2017), with one threshold for all layers as in Liu et al. (NeurIPS 2021);
+    the floor is ours.
+    """
+    schedule = Schedule(period_updates=1000, fraction=0.0)
+    return Recipe(Falling(Uniform(1.0), ERK(0.1)), GlobalMagnitude(), RandomGrowth(), schedule)
+
+
+def granet() -> Recipe:
+    """GraNet: the density falls from ERK at 50 % to 10 %, one threshold for all layers, and half of the links are replaced.
+
+    What the fall leaves in a layer is replaced as RigL does, half of it at first and 0.5 % at the end. ``stop_updates`` must
+    be given.
+
+    Deviations: density and fraction end together, where the paper ends the density's fall half-way; a layer keeps at least
+    1 % of its places; twin critics have a threshold each, so that neither starves.
+
+    Source: Liu et al., Sparse Training via Boosting Pruning Plasticity with Neuroregeneration (NeurIPS 2021).
+    """
+    schedule = Schedule(period_updates=1000, fraction=0.5, decay="cosine", min_fraction=0.005)
+    return Recipe(Falling(ERK(0.5), ERK(0.1)), GlobalMagnitude(), GradientGrowth(), schedule)
+
+
+def srigl() -> Recipe:
+    """SRigL: RigL with as many links for every neuron; ERK at 10 %, rounded down to a constant fan-in.
+
+    Deviations: neurons are not switched off; a neuron takes back a link just dropped only where it has no other place.
+
+    Source: Lasby et al., Dynamic Sparse Training with Structured Sparsity (ICLR 2024).
+    """
+    schedule = Schedule(period_updates=1000, fraction=0.3, decay="cosine")
+    return Recipe(ConstantFanIn(ERK(0.1)), Magnitude(), FanInGrowth(), schedule)
+
+
+def anf_gradient() -> Recipe:
+    """ANF that grows its input links where the gradient is largest, averaged over the 100 updates before a rewiring.
+
+    Ours: a single batch's gradient is mostly noise (Graesser et al. 2022), and here most features are too.
+    """
+    return replace(anf(), grow=GradientGrowth(window_updates=100))
+
+
+def anf_features() -> Recipe:
+    """ANF that drops whole features: those of least neuron strength lose all of their links in the input layer.
+
+    Ours: a link's own weight tells little of a feature that feeds 256 neurons.
+    """
+    return replace(anf(), drop=WholeFeatures())
+
+
+def anf_shared() -> Recipe:
+    """ANF whose networks share evidence: the actor grows where the critics read, the critics where the actor does.
+
+    Ours.
+    """
+    return replace(anf(), grow=EvidenceGrowth())
+
+
+def anf_falling() -> Recipe:
+    """ANF whose input layers fall from 20 % to 2 %, by a cubic up to ``stop_updates``, which must be given.
+
+    Ours: at a constant 20 % the links are more than the real features have places, so that noise keeps most of its links.
+    """
+    return replace(anf(), density=Falling(InputOnly(0.2), InputOnly(0.02)))
+
+
+def graesser_static() -> Recipe:
+    """Graesser et al.'s static baseline in RL: ERK at 10 %, the output layer sparse too.
+
+    Source: Graesser et al., The State of Sparse Training in Deep Reinforcement Learning (ICML 2022).
+    """
+    return Recipe(ERK(0.1))
+
+
+def graesser_set() -> Recipe:
+    """Graesser et al.'s SET in RL: ERK at 10 %, smallest weights dropped, 30 % every 250 updates, falling by a cosine.
+
+    Their best setting for SAC. Smallest weights on either side together, where SET takes the same fraction of each.
+
+    Source: Graesser et al. (ICML 2022), table 2.
+    """
+    schedule = Schedule(period_updates=250, fraction=0.3, decay="cosine")
+    return Recipe(ERK(0.1), Magnitude(), RandomGrowth(), schedule)
+
+
+def graesser_rigl() -> Recipe:
+    """Graesser et al.'s RigL in RL: ERK at 10 %, grown by gradient, 50 % every 1 000 updates, falling by a cosine.
+
+    Their best setting for SAC.
+
+    Source: Graesser et al. (ICML 2022), table 2.
+    """
+    schedule = Schedule(period_updates=1000, fraction=0.5, decay="cosine")
+    return Recipe(ERK(0.1), Magnitude(), GradientGrowth(), schedule)
+
+
+def graesser_prune() -> Recipe:
+    """Graesser et al.'s pruning in RL: dense for a quarter of the way to ``stop_updates``, then a cubic down to ERK at 10 %.
+
+    With ``stop_updates`` at 80 % of training, that is from 20 % on, as published. Each layer has a threshold of its own.
+
+    Source: Graesser et al. (ICML 2022).
+    """
+    schedule = Schedule(period_updates=1000, fraction=0.0)
+    return Recipe(Falling(Uniform(1.0), ERK(0.1), begin=0.25), Magnitude(), RandomGrowth(), schedule)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -121,8 +269,21 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "static": static,
     "set": set,
     "rigl": rigl,
-    "anf": anf,
+    "snfs": snfs,
+    "itop": itop,
+    "gmp": gmp,
+    "granet": granet,
+    "srigl": srigl,
     "ds": ds,
+    "anf": anf,
+    "anf-gradient": anf_gradient,
+    "anf-features": anf_features,
+    "anf-shared": anf_shared,
+    "anf-falling": anf_falling,
+    "graesser-static": graesser_static,
+    "graesser-set": graesser_set,
+    "graesser-rigl": graesser_rigl,
+    "graesser-prune": graesser_prune,
 }
 
 
@@ -138,10 +299,11 @@ def resolve(
 
     Args:
         recipe: A name in :data:`RECIPES`, or a recipe.
-        density: Global density, in (0, 1]; replaces the recipe's own density rule.
+        density: Global density, in (0, 1]; replaces the recipe's own density rule. Where the density falls it is that of the
+            end; where every neuron has the same fan-in, it stays so.
         input_density: Of the layers that read the observation. Alone: all other layers are dense. With ``density``: the
             other layers share that one.
-        distribution: How ``density`` is shared out: "uniform", "er", "erk" (default) or "input".
+        distribution: How ``density`` is shared out: a name in :data:`~siftrl.sparse.density.DISTRIBUTIONS`; None: "erk".
         **schedule: Fields of :class:`Schedule` to replace.
 
     Raises:
@@ -159,11 +321,11 @@ def resolve(
         raise TypeError(f"recipe must be a name or a Recipe, got {recipe!r}")
     if distribution is not None and density is None:
         raise ValueError(f"distribution={distribution!r} needs a density to share out: give density as well")
-    if density is not None:
-        recipe = replace(recipe, density=make_distribution(distribution or "erk", density))
+    rule = None if density is None else make_distribution(distribution or "erk", density)
     if input_density is not None:
-        rule = InputOnly(input_density) if density is None else WithInput(input_density, recipe.density)
-        recipe = replace(recipe, density=rule)
+        rule = InputOnly(input_density) if rule is None else WithInput(input_density, rule)
+    if rule is not None:
+        recipe = replace(recipe, density=_with_budget(recipe.density, rule))
     if schedule:
         if not recipe.rewires:
             raise ValueError(f"{', '.join(schedule)} cannot be set: this recipe never rewires")
@@ -171,3 +333,12 @@ def resolve(
             known(name, [field.name for field in fields(Schedule)], "the schedule's parameter")
         recipe = replace(recipe, schedule=replace(recipe.schedule, **schedule))
     return recipe
+
+
+def _with_budget(own: Density, wished: Density) -> Density:
+    """The density rule that a user wishes, as part of a recipe's own where the method lies in that."""
+    if isinstance(own, Falling):
+        return replace(own, end=wished)
+    if isinstance(own, ConstantFanIn):
+        return replace(own, rule=wished)
+    return wished

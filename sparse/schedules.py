@@ -1,4 +1,4 @@
-"""When a network rewires, and which fraction of its links each time.
+"""When a network rewires, which fraction of its links each time, and how its density falls.
 
 Time is counted in optimiser steps of the network in question, from 1.
 """
@@ -6,9 +6,14 @@ Time is counted in optimiser steps of the network in question, from 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
+
+import numpy as np
+
+from .density import Density, LayerSpec
+from .topology import Topology
 
 
 def constant(progress: float) -> float:
@@ -49,6 +54,8 @@ class Schedule:
         min_fraction: Fraction at ``stop_updates``, in [0, ``fraction``]; without meaning for a constant decay.
         start_updates: First optimiser step at which the network may rewire.
         stop_updates: Last optimiser step at which it may; None never stops.
+        exponent: Power that the decay is raised to, positive; with "linear" it is the power decay ``(1 - progress)^k``,
+            which RigL's code calls exponential.
 
     Raises:
         TypeError: If a number of steps is not a whole number.
@@ -72,6 +79,7 @@ class Schedule:
     min_fraction: float = 0.0
     start_updates: int = 0
     stop_updates: int | None = None
+    exponent: float = 1.0
 
     def __post_init__(self) -> None:
         self._require_steps("period_updates", at_least=1)
@@ -80,6 +88,8 @@ class Schedule:
             self._require_steps("stop_updates", at_least=max(1, self.start_updates))
         if self.decay not in DECAYS:
             raise ValueError(f"decay={self.decay!r} is not one of {', '.join(map(repr, DECAYS))}")
+        if not 0 < self.exponent < math.inf:
+            raise ValueError(f"exponent={self.exponent} is not a positive, finite number")
         if not 0 <= self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction} is outside [0, 1]")
         if not 0 <= self.min_fraction <= self.fraction:
@@ -87,15 +97,32 @@ class Schedule:
 
     def due(self, step: int) -> bool:
         """Say whether the network rewires after this optimiser step, counted from 1."""
-        begun = step >= max(1, self.start_updates)
-        ended = self.stop_updates is not None and step > self.stop_updates
-        return begun and not ended and step % self.period_updates == 0
+        return self.next_due(step) == step
+
+    def next_due(self, step: int) -> int | None:
+        """Return the first optimiser step, from this one on, after which the network rewires; None if it never will."""
+        earliest = max(1, self.start_updates, step)
+        due = -(-earliest // self.period_updates) * self.period_updates
+        return due if self.stop_updates is None or due <= self.stop_updates else None
+
+    def progress(self, step: int) -> float:
+        """Return the share of the way to the last rewiring, in [0, 1]: 1 exactly there.
+
+        Raises:
+            ValueError: If the schedule has no end, or no rewiring before it.
+        """
+        if self.stop_updates is None or self.next_due(1) is None:
+            raise ValueError(
+                f"stop_updates={self.stop_updates} must be the step by which the density has fallen, "
+                f"with at least one rewiring every period_updates={self.period_updates} steps before it"
+            )
+        return min(step / (self.stop_updates // self.period_updates * self.period_updates), 1.0)
 
     def fraction_at(self, step: int) -> float:
         """Return the fraction of the links to replace at this optimiser step, whether or not a rewiring is due."""
         if self.stop_updates is None:
             return self.fraction
-        share = DECAYS[self.decay](min(step / self.stop_updates, 1.0))
+        share = DECAYS[self.decay](min(step / self.stop_updates, 1.0)) ** self.exponent
         return share * self.fraction + (1.0 - share) * self.min_fraction
 
     def _require_steps(self, argument: str, at_least: int) -> None:
@@ -108,3 +135,56 @@ class Schedule:
         if steps < at_least:
             raise ValueError(f"{argument}={value} is below {at_least}, the fewest optimiser steps it can be")
         object.__setattr__(self, argument, steps)
+
+
+@dataclass(frozen=True)
+class Falling(Density):
+    """A density that falls in the course of training, layer by layer, from one rule to another: gradual pruning.
+
+    Between ``begin`` and the schedule's last rewiring a layer has ``n_end + (n_start - n_end) * (1 - p)³`` links, rounded,
+    where p goes from 0 to 1. A layer that the second rule would have denser than the first has that density throughout.
+
+    Attributes:
+        start: Densities at the start; 1 is allowed, such a layer is a sparse one that has all links.
+        end: Densities at the end.
+        begin: Share of the schedule's way to its last rewiring at which the fall begins, in [0, 1).
+
+    Raises:
+        ValueError: If ``begin`` is outside [0, 1); when called, as the two rules do, or if no layer's density falls.
+
+    Source:
+        Zhu & Gupta, "To Prune, or Not to Prune" (2017), equation 1.
+
+    Example:
+        >>> from siftrl.sparse.density import Uniform
+        >>> rule = Falling(Uniform(1.0), Uniform(0.1))
+        >>> [rule.n_links(1000, 100, progress) for progress in (0, 0.25, 0.5, 0.75, 1)]
+        [1000, 480, 212, 114, 100]
+    """
+
+    start: Density
+    end: Density
+    begin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin < 1:
+            raise ValueError(f"begin={self.begin} is outside [0, 1), the shares of the way to the last rewiring")
+
+    def __call__(self, layers: Sequence[LayerSpec]) -> list[float]:
+        ends = self.end(layers)
+        densities = [max(pair) for pair in zip(self.start(layers), ends, strict=True)]
+        if densities == ends:
+            raise ValueError(f"end={self.end} is nowhere below start={self.start}: the density would never fall")
+        return densities
+
+    def stays_dense(self, layers: Sequence[LayerSpec]) -> list[bool]:
+        return self.end.stays_dense(layers)
+
+    def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
+        return self.start.draw(layer, density, rng)
+
+    def n_links(self, n_start: int, n_end: int, progress: float) -> int:
+        """How many links a layer has at this share of the schedule's way to its last rewiring; never more than at first."""
+        n_end = min(n_start, n_end)
+        p = min(max((progress - self.begin) / (1.0 - self.begin), 0.0), 1.0)
+        return round(n_end + (n_start - n_end) * (1.0 - p) ** 3)

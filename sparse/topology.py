@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .criteria import sample_distinct
+from .choice import sample_distinct
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,7 @@ class RunConfig:
 
     algo: str = option("sac", "the algorithm", rule=one_of("sac", "td3"), group=AGENT)
     recipe: str = option(
-        "anf", "the agent: anf, ds, set, rigl, static or dense", rule=NOT_EMPTY, group=AGENT, metavar="NAME"
+        "anf", "the agent: anf, ds, set, rigl, granet, static, dense … (any other name lists all)", rule=NOT_EMPTY, group=AGENT, metavar="NAME"
     )
     hparams: str = option(
         "sb3",

@@ -4,6 +4,7 @@ import pytest
 import stable_baselines3 as sb3
 from siftrl.agents import SparseSACPolicy, SparseTD3Policy
 from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_kwargs
+from siftrl.envs import make_ene
 from siftrl.sparse import sparse_layers
 from siftrl.sparse.recipes import RECIPES, resolve
 
@@ -15,12 +16,21 @@ every_algo = pytest.mark.parametrize("algo", ALGORITHMS)
 every_hparams = pytest.mark.parametrize("hparams", HPARAMS)
 
 
-def build(preset, algo, hparams="sb3", **kwargs):
-    """A stock SB3 model of a preset on Pendulum, and the two dictionaries it came from."""
+def build(preset, algo, hparams="sb3", env="Pendulum-v1", **kwargs):
+    """A stock SB3 model of a preset, and the two dictionaries it came from."""
     policy_kwargs, algorithm_kwargs = build_kwargs(preset, algo, hparams, n_actions=1, **kwargs)
     algorithm, policy = STOCK[algo]
-    model = algorithm(policy, "Pendulum-v1", policy_kwargs=policy_kwargs, device="cpu", buffer_size=100, **algorithm_kwargs)
+    model = algorithm(policy, env, policy_kwargs=policy_kwargs, device="cpu", buffer_size=100, **algorithm_kwargs)
     return model, policy_kwargs, algorithm_kwargs
+
+
+def densities(model):
+    """Of the critics' sparse layers; those that they are left with, where the density falls."""
+    layers = sparse_layers(model.critic)
+    n_links = {path: layer.n_links for path, layer in layers.items()}
+    if model.policy.recipes["critic"].falls:
+        n_links = model.policy.evolutions["critic"].n_end
+    return [n_links[path] / (layer.in_features * layer.out_features) for path, layer in layers.items()]
 
 
 def published(preset, algo):
@@ -66,18 +76,20 @@ class TestEveryPreset:
             updates_per_step = 2 if (algo, network) == ("td3", "actor") else 1
             assert recipe.schedule.period_updates == expected.period_updates // updates_per_step
             assert (recipe.schedule.fraction, recipe.schedule.decay) == (expected.fraction, expected.decay)
-            falls = expected.decay != "constant"
+            falls = expected.decay != "constant" or resolve(preset).falls
             assert recipe.schedule.stop_updates == (STOP_SHARE * PLANNED / updates_per_step if falls else None)
 
     def test_nothing_stops_where_no_end_is_known(self, preset, algo, hparams):
-        _, policy_kwargs, _ = build(preset, algo, hparams)
+        policy_kwargs, _ = build_kwargs(preset, algo, hparams)
         assert not any("stop_updates" in schedule for schedule in policy_kwargs.get("recipe_kwargs", {}).values())
 
     def test_budgets_reach_the_networks(self, preset, algo, hparams):
-        model, _, _ = build(preset, algo, hparams, density=0.3, distribution="uniform")
-        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.3] * 6, abs=0.01)
-        model, _, _ = build(preset, algo, hparams, input_density=0.25)
-        assert [layer.density for layer in sparse_layers(model.critic).values()] == pytest.approx([0.25] * 2, abs=0.01)
+        kwargs = {"env": make_ene("Pendulum-v1", 0.9), "planned_updates": PLANNED}
+        model, _, _ = build(preset, algo, hparams, density=0.15, distribution="uniform", **kwargs)
+        tolerance = 1 / 31 if preset == "srigl" else 0.002  # one link of a neuron, or half of 256
+        assert densities(model) == pytest.approx([0.15] * 6, abs=tolerance)
+        model, _, _ = build(preset, algo, hparams, input_density=0.15, **kwargs)
+        assert densities(model) == pytest.approx([0.15] * 2, abs=tolerance)
 
 
 def test_the_published_numbers():
@@ -143,3 +155,9 @@ def test_unknown_names_are_answered_with_the_closest(arguments, message):
 def test_impossible_budgets_are_named_before_anything_is_built(wishes, message):
     with pytest.raises(ValueError, match=message):
         build_kwargs("anf", "sac", **wishes)
+
+
+@pytest.mark.parametrize("planned_updates", [None, 1000])
+def test_a_density_that_falls_needs_to_know_by_when(planned_updates):
+    with pytest.raises(ValueError, match=r"stop_updates=(None|800) must be the step by which the density has fallen"):
+        build("gmp", "sac", planned_updates=planned_updates)

@@ -4,10 +4,11 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from siftrl.sparse.criteria import GradientGrowth, RandomGrowth, magnitude, random_links, set_signed
-from siftrl.sparse.density import ERK, ErdosRenyiEpsilon, InputOnly, LayerSpec, Uniform, WithInput
+from siftrl.sparse.density import ERK, ConstantFanIn, ErdosRenyiEpsilon, InputOnly, LayerSpec, Uniform, WithInput
+from siftrl.sparse.drop import GlobalMagnitude, Magnitude, RandomDrop, SetSigned, Threshold, WholeFeatures
+from siftrl.sparse.grow import EvidenceGrowth, FanInGrowth, GradientGrowth, MomentumGrowth, NeverTriedFirst, RandomGrowth
 from siftrl.sparse.recipes import RECIPES, Recipe, resolve
-from siftrl.sparse.schedules import Schedule
+from siftrl.sparse.schedules import Falling, Schedule
 
 MLP = [LayerSpec("0", (256, 170), "input"), LayerSpec("2", (256, 256), "hidden"), LayerSpec("4", (6, 256), "output")]
 
@@ -15,18 +16,29 @@ MLP = [LayerSpec("0", (256, 170), "input"), LayerSpec("2", (256, 256), "hidden")
 EXPECTED = {
     "dense": (Uniform(1.0), None, None, None, None, None),
     "static": (ERK(0.2), None, None, None, None, None),
-    "set": (ERK(0.2), set_signed, RandomGrowth(), 1000, 0.05, "constant"),
-    "rigl": (ERK(0.2), magnitude, GradientGrowth(), 1000, 0.3, "cosine"),
-    "anf": (InputOnly(0.2), magnitude, RandomGrowth(), 1000, 0.05, "constant"),
-    "ds": (
-        ErdosRenyiEpsilon({"input": 7.0, "hidden": 64.0}, keep_dense=("output",)),
-        set_signed,
-        RandomGrowth(),
-        1000,
-        0.05,
-        "constant",
-    ),
+    "set": (ERK(0.2), SetSigned(), RandomGrowth(), 1000, 0.05, "constant"),
+    "rigl": (ERK(0.2), Magnitude(), GradientGrowth(window_updates=1), 1000, 0.3, "cosine"),
+    "snfs": (ERK(0.2), Magnitude(), MomentumGrowth(window_updates=50), 1000, 0.5, "cosine"),
+    "itop": (ERK(0.2), Magnitude(), NeverTriedFirst(), 4000, 0.5, "constant"),
+    "gmp": (Falling(Uniform(1.0), ERK(0.1)), GlobalMagnitude(floor=0.01), RandomGrowth(), 1000, 0.0, "constant"),
+    "granet": (Falling(ERK(0.5), ERK(0.1)), GlobalMagnitude(floor=0.01), GradientGrowth(), 1000, 0.5, "cosine"),
+    "srigl": (ConstantFanIn(ERK(0.1)), Magnitude(), FanInGrowth(), 1000, 0.3, "cosine"),
+    "ds": (ErdosRenyiEpsilon({"input": 7, "hidden": 64}, ("output",)), SetSigned(), RandomGrowth(), 1000, 0.05, "constant"),
+    "anf": (InputOnly(0.2), Magnitude(), RandomGrowth(), 1000, 0.05, "constant"),
+    "anf-gradient": (InputOnly(0.2), Magnitude(), GradientGrowth(window_updates=100), 1000, 0.05, "constant"),
+    "anf-features": (InputOnly(0.2), WholeFeatures(), RandomGrowth(), 1000, 0.05, "constant"),
+    "anf-shared": (InputOnly(0.2), Magnitude(), EvidenceGrowth(), 1000, 0.05, "constant"),
+    "anf-falling": (Falling(InputOnly(0.2), InputOnly(0.02)), Magnitude(), RandomGrowth(), 1000, 0.05, "constant"),
+    "graesser-static": (ERK(0.1), None, None, None, None, None),
+    "graesser-set": (ERK(0.1), Magnitude(), RandomGrowth(), 250, 0.3, "cosine"),
+    "graesser-rigl": (ERK(0.1), Magnitude(), GradientGrowth(), 1000, 0.5, "cosine"),
+    "graesser-prune": (Falling(Uniform(1.0), ERK(0.1), 0.25), Magnitude(), RandomGrowth(), 1000, 0.0, "constant"),
 }
+
+
+def budget(recipe):
+    """The rule that a user's wish for a density replaces."""
+    return getattr(recipe.density, "end", getattr(recipe.density, "rule", recipe.density))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -49,10 +61,18 @@ class TestEveryRecipe:
         assert resolve(name) == RECIPES[name]() == pickle.loads(pickle.dumps(resolve(name)))
 
     def test_every_kind_of_budget_applies(self, name):
-        assert resolve(name, density=0.1).density == ERK(0.1)
-        assert resolve(name, density=0.1, distribution="uniform").density == Uniform(0.1)
-        assert resolve(name, input_density=0.05).density == InputOnly(0.05)
-        assert resolve(name, density=0.1, input_density=0.05).density == WithInput(0.05, ERK(0.1))
+        assert budget(resolve(name, density=0.1)) == ERK(0.1)
+        assert budget(resolve(name, density=0.1, distribution="uniform")) == Uniform(0.1)
+        assert budget(resolve(name, input_density=0.05)) == InputOnly(0.05)
+        assert budget(resolve(name, density=0.1, input_density=0.05)) == WithInput(0.05, ERK(0.1))
+
+    def test_a_budget_leaves_the_method_as_it_is(self, name):
+        own, wished = resolve(name).density, resolve(name, density=0.05).density
+        if isinstance(own, Falling | ConstantFanIn):
+            assert type(wished) is type(own)
+        if isinstance(own, Falling):
+            assert (wished.start, wished.begin) == (own.start, own.begin)
+            assert any(end < start for start, end in zip(wished(MLP), wished.end(MLP), strict=True))
 
     def test_schedule_fields_replace_the_recipes_own(self, name):
         if not resolve(name).rewires:
@@ -65,7 +85,7 @@ class TestEveryRecipe:
 
 
 def test_a_recipe_passes_through():
-    recipe = Recipe(ERK(0.3), random_links, RandomGrowth(), Schedule())
+    recipe = Recipe(ERK(0.3), RandomDrop(), RandomGrowth(), Schedule())
     assert resolve(recipe) is recipe
     assert resolve(recipe, fraction=0.5).schedule.fraction == 0.5
 
@@ -96,6 +116,20 @@ def test_what_is_no_recipe_is_refused(recipe):
 
 @pytest.mark.parametrize("missing", ["drop", "grow", "schedule"])
 def test_a_recipe_rewires_wholly_or_not_at_all(missing):
-    parts = {"drop": magnitude, "grow": RandomGrowth(), "schedule": Schedule(), missing: None}
+    parts = {"drop": Magnitude(), "grow": RandomGrowth(), "schedule": Schedule(), missing: None}
     with pytest.raises(ValueError, match="all be given or all be None"):
         Recipe(ERK(0.1), **parts)
+
+
+@pytest.mark.parametrize(
+    ("density", "drop", "grow", "message"),
+    [
+        (Falling(ERK(0.5), ERK(0.1)), Threshold(0.1), RandomGrowth(), r"drop=Threshold\(threshold=0\.1\) must drop exact"),
+        (Falling(ERK(0.5), ERK(0.1)), None, None, "drop=None must drop exact numbers of links for a density that falls"),
+        (Falling(ERK(0.5), ERK(0.1)), Magnitude(), FanInGrowth(), "density=Falling.* must be a ConstantFanIn rule"),
+        (ERK(0.1), Magnitude(), FanInGrowth(), "density=ERK.* must be a ConstantFanIn rule: grow=FanInGrowth"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(density, drop, grow, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(density, drop, grow, Schedule() if drop else None)
