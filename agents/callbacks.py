@@ -1,117 +1,50 @@
-"""What the networks of SAC and TD3 look like while they train: tables, filter metrics, and a callback that logs them."""
+"""A callback that logs what the networks of SAC and TD3 look like while they train."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv
-from torch import nn
 
-from ..sparse.linear import SparseLinear
-
-
-class LayerRow(NamedTuple):
-    """A linear layer in figures.
-
-    Attributes:
-        network: "actor", or "qf0", "qf1", … for a critic.
-        layer: Qualified name within the network.
-        shape: ``(out_features, in_features)``.
-        links: Weights that exist.
-        density: Links over places.
-    """
-
-    network: str
-    layer: str
-    shape: tuple[int, int]
-    links: int
-    density: float
-
-
-class FilterRow(NamedTuple):
-    """How a network's input layer spends its links.
-
-    Attributes:
-        real: Links per real feature.
-        noise: Links per noise feature; NaN where there is none.
-        strength_ratio: Mean neuron strength (sum of absolute weights) of the real features over that of the noise
-            features; NaN where there is none.
-    """
-
-    real: float
-    noise: float
-    strength_ratio: float
-
-
-def networks(model: BaseAlgorithm) -> dict[str, nn.Module]:
-    """The actor and each critic of a SAC or TD3 model: "actor", "qf0", "qf1", …"""
-    critics = {f"qf{i}": q_network for i, q_network in enumerate(model.critic.q_networks)}
-    return {"actor": model.actor, **critics}
-
-
-def layer_table(model: BaseAlgorithm) -> list[LayerRow]:
-    """Shape, links and density of each linear layer of a model, dense ones included."""
-    return [
-        LayerRow(network, path, (layer.out_features, layer.in_features), layer.weight.numel(), _density(layer))
-        for network, module in networks(model).items()
-        for path, layer in _linears(module).items()
-    ]
-
-
-def filter_report(model: BaseAlgorithm, relevant_features: np.ndarray) -> dict[str, FilterRow]:
-    """How each network's input layer shares its links between real and noise features.
-
-    Actions, which a critic also reads, count as neither.
-
-    Args:
-        model: A SAC or TD3 model, sparse or dense.
-        relevant_features: int64 ``(d,)``: where the real features stand in the observation.
-    """
-    n_features = model.observation_space.shape[0]
-    real = np.zeros(n_features, dtype=bool)
-    real[relevant_features] = True
-    return {network: _filter_row(module, real) for network, module in networks(model).items()}
-
-
-def _filter_row(network: nn.Module, real: np.ndarray) -> FilterRow:
-    layer = next(iter(_linears(network).values()))
-    if isinstance(layer, SparseLinear):
-        links = layer.topology.fan_out()
-        strength = np.bincount(layer.topology.inputs, np.abs(layer.weight.detach().cpu().numpy()), layer.in_features)
-    else:
-        links = np.full(layer.in_features, layer.out_features)
-        strength = layer.weight.detach().abs().sum(0).cpu().numpy()
-    links, strength = links[: len(real)], strength[: len(real)]
-    if real.all():
-        return FilterRow(float(links.mean()), float("nan"), float("nan"))
-    ratio = strength[real].mean() / max(strength[~real].mean(), np.finfo(np.float32).tiny)
-    return FilterRow(float(links[real].mean()), float(links[~real].mean()), float(ratio))
-
-
-def _linears(network: nn.Module) -> dict[str, nn.Linear | SparseLinear]:
-    return {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear | SparseLinear)}
-
-
-def _density(layer: nn.Linear | SparseLinear) -> float:
-    return layer.weight.numel() / (layer.in_features * layer.out_features)
+from ..sparse.diagnostics import Coverage, inference_flops, training_flops
+from ..sparse.evolution import Evolution
+from .filter import filter_report
+from .networks import layer_table, n_dead_neurons, networks
 
 
 class SparsityMetrics(BaseCallback):
     """Log the topology of a SAC or TD3 run, stock SB3's or ours, to SB3's logger (TensorBoard, CSV …).
 
-    Keys: ``sparsity/<net>/<layer>`` (fraction of zeros), ``topology/<net>/{dropped,grown,overlap}`` of the last rewiring
-    (links, links, intersection over union), and in an extremely noisy environment
-    ``filter/<net>/links_per_{real,noise}_feature``, ``filter/<net>/strength_ratio`` and ``ene/permutation``.
+    Keys, where ``<net>`` is "actor", "qf0", "qf1", … and ``<opt>`` is "actor" or "critic", which is all critics together:
+
+    * ``sparsity/<net>/<layer>``: fraction of zeros; ``links/<net>/<layer>``: weights that exist;
+    * ``neurons/<net>/dead``: hidden neurons without a link in or without one out;
+    * ``flops/<net>/{inference,training}``, and the same of dense layers in ``flops/<net>/dense_{inference,training}``: for
+      one row, see :mod:`siftrl.sparse.diagnostics`;
+    * ``topology/<opt>/{dropped,grown,overlap}`` of the last rewiring (links, links, intersection over union) and
+      ``topology/<opt>/coverage``, the fraction of the sparse layers' places that have had a link since the callback began
+      (ITOP's exploration rate; it sees what stands after each environment step);
+    * in an extremely noisy environment ``filter/<net>/links_per_{real,noise}_feature``,
+      ``filter/<net>/{strength_ratio,auroc,precision_at_d}`` (see :class:`~siftrl.agents.filter.FilterRow`; features are
+      scaled by their standard deviation over the last full period, and before the first count as equally scaled) and
+      ``ene/permutation``.
 
     Args:
         period_steps: Environment steps between two measurements. The last one stands whenever SB3 writes its log.
         verbose: See SB3.
 
+    Attributes:
+        feature_std: In an extremely noisy environment, the standard deviation of each feature over the last full period.
+
     Raises:
         ValueError: If the period is below 1.
+
+    Source:
+        Coverage: Liu et al., Do We Actually Need Dense Over-Parameterization? (ICML 2021).
 
     Example:
         >>> from stable_baselines3 import SAC
@@ -124,17 +57,30 @@ class SparsityMetrics(BaseCallback):
         if period_steps < 1:
             raise ValueError(f"period_steps={period_steps} must be at least 1")
         self.period_steps = period_steps
+        self.feature_std: np.ndarray | None = None
         self._next = 0
         self._values: dict[str, Any] = {}
+        self._explorations: dict[str, _Exploration] = {}
+        self._observed: RunningMeanStd | None = None
 
     def _on_training_start(self) -> None:
-        self._next = self.num_timesteps
+        self._next = self.num_timesteps + self.period_steps
+        evolutions = getattr(self.model.policy, "evolutions", {})
+        self._explorations = {name: _Exploration(evolution) for name, evolution in evolutions.items()}
+        self._observe_anew()
         self._measure()
         self._record()
 
     def _on_step(self) -> bool:
+        for exploration in self._explorations.values():
+            exploration.look()
+        if self._observed is not None:
+            self._observed.update(self.locals["new_obs"])
         if self.num_timesteps >= self._next:
             self._next = self.num_timesteps + self.period_steps
+            if self._observed is not None:
+                self.feature_std = np.sqrt(self._observed.var)
+            self._observe_anew()
             self._measure()
         self._record()
         return True
@@ -143,30 +89,78 @@ class SparsityMetrics(BaseCallback):
         self._measure()
         self._record()
 
+    def _observe_anew(self) -> None:
+        # Anew in each period: a permutation moves the features.
+        if self.training_env.has_attr("relevant_features"):
+            self._observed = RunningMeanStd(epsilon=0.0, shape=self.model.observation_space.shape)
+
     def _record(self) -> None:
         # In every step: SB3 forgets what it has written.
         for key, value in self._values.items():
             self.logger.record(key, value)
 
     def _measure(self) -> None:
-        self._values = {f"sparsity/{row.network}/{row.layer}": 1.0 - row.density for row in layer_table(self.model)}
-        for network, evolution in getattr(self.model.policy, "evolutions", {}).items():
-            rewirings = list(evolution.last.values())
-            if rewirings:
-                self._values[f"topology/{network}/dropped"] = sum(rewiring.dropped for rewiring in rewirings)
-                self._values[f"topology/{network}/grown"] = sum(rewiring.grown for rewiring in rewirings)
-                self._values[f"topology/{network}/overlap"] = np.mean([rewiring.overlap for rewiring in rewirings])
-        self._values.update(_ene_metrics(self.model, self.training_env))
+        self._values = {}
+        for row in layer_table(self.model):
+            self._values[f"sparsity/{row.network}/{row.layer}"] = 1.0 - row.density
+            self._values[f"links/{row.network}/{row.layer}"] = row.links
+        for name, network in networks(self.model).items():
+            exploration = self._explorations.get("actor" if name == "actor" else "critic")
+            share = 0.0 if exploration is None else exploration.dense_gradient_share
+            self._values[f"neurons/{name}/dead"] = n_dead_neurons(network)
+            self._values[f"flops/{name}/inference"] = inference_flops(network)
+            self._values[f"flops/{name}/training"] = training_flops(network, dense_gradient_share=share)
+            self._values[f"flops/{name}/dense_inference"] = inference_flops(network, as_dense=True)
+            self._values[f"flops/{name}/dense_training"] = training_flops(network, as_dense=True)
+        for name, exploration in self._explorations.items():
+            self._values.update({f"topology/{name}/{key}": value for key, value in exploration.metrics().items()})
+        self._values.update(_ene_metrics(self.model, self.training_env, self.feature_std))
 
 
-def _ene_metrics(model: BaseAlgorithm, env: VecEnv) -> dict[str, Any]:
+class _Exploration:
+    """What the rewirings of an evolution did, and where there have been links since it was first looked at."""
+
+    def __init__(self, evolution: Evolution) -> None:
+        self._evolution, self._n_rewirings = evolution, evolution.n_rewirings
+        self._coverage = {path: Coverage(layer.topology) for path, layer in evolution.layers.items()}
+
+    def look(self) -> None:
+        """Count the links in that have grown since the last look."""
+        if self._evolution.n_rewirings != self._n_rewirings:
+            self._n_rewirings = self._evolution.n_rewirings
+            for path, layer in self._evolution.layers.items():
+                self._coverage[path].add(layer.topology)
+
+    @property
+    def dense_gradient_share(self) -> float:
+        """The share of updates in which the gradient of empty places is computed."""
+        recipe = self._evolution.recipe
+        return min(recipe.grow.window_updates / recipe.schedule.period_updates, 1.0)
+
+    def metrics(self) -> dict[str, float]:
+        """Of the last rewiring, if there was one, and of all."""
+        self.look()
+        layers = self._coverage.values()
+        covered = {"coverage": sum(layer.n_covered for layer in layers) / sum(layer.size for layer in layers)}
+        rewirings = list(self._evolution.last.values())
+        if not rewirings:
+            return covered
+        return covered | {
+            "dropped": sum(rewiring.dropped for rewiring in rewirings),
+            "grown": sum(rewiring.grown for rewiring in rewirings),
+            "overlap": float(np.mean([rewiring.overlap for rewiring in rewirings])),
+        }
+
+
+def _ene_metrics(model: BaseAlgorithm, env: VecEnv, feature_std: np.ndarray | None) -> dict[str, Any]:
     if not env.has_attr("relevant_features"):
         return {}
     metrics: dict[str, Any] = {}
-    for network, row in filter_report(model, env.get_attr("relevant_features")[0]).items():
+    for network, row in filter_report(model, env.get_attr("relevant_features")[0], feature_std).items():
         metrics[f"filter/{network}/links_per_real_feature"] = row.real
         metrics[f"filter/{network}/links_per_noise_feature"] = row.noise
-        metrics[f"filter/{network}/strength_ratio"] = row.strength_ratio
+        for key in ("strength_ratio", "auroc", "precision_at_d"):
+            metrics[f"filter/{network}/{key}"] = getattr(row, key)
     if env.has_attr("permutation"):
         metrics["ene/permutation"] = env.get_attr("permutation")[0]
     return metrics

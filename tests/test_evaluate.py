@@ -52,6 +52,8 @@ def test_the_figures_are_complete_and_consistent(run, tmp_path, capsys):
     # 20 % of the 256 x 40 places, over 4 real and 36 noise features.
     actor = figures["links"]["actor"]
     assert 4 * actor["real"] + 36 * actor["noise"] == pytest.approx(2048)
+    assert 0 <= actor["auroc"] <= 1
+    assert actor["precision_at_d"] in (0, 0.25, 0.5, 0.75, 1)
     output = capsys.readouterr().out
     assert "40 features, 4 of them real" in output
     assert "Return over 3 episodes" in output
@@ -97,6 +99,13 @@ def test_another_order_of_features_moves_the_links(run, tmp_path):
     assert own == same != other
 
 
+def test_features_that_never_move_are_ranked_last(run, tmp_path):
+    """Noise features held at 0 have weights as before, and no standard deviation in the episodes played."""
+    held = evaluate(tmp_path, run, "--episodes", 1, "--live-noise", 0)["links"]["actor"]
+    assert (held["auroc"], held["precision_at_d"]) == (1, 1)
+    assert held["strength_ratio"] == evaluate(tmp_path, run, "--episodes", 1)["links"]["actor"]["strength_ratio"]
+
+
 def test_actions_can_be_drawn(run, tmp_path):
     drawn = evaluate(tmp_path, run, "--episodes", 3, "--stochastic")
     assert drawn["episode_rewards"] != evaluate(tmp_path, run, "--episodes", 3)["episode_rewards"]
@@ -119,7 +128,8 @@ def test_a_foreign_model_needs_its_task(algorithm, task, tmp_path, capsys):
     assert figures["noise_fraction"] == 0
     assert bool(figures["links"]) == (algorithm == "SAC")
     if algorithm == "SAC":
-        assert figures["links"]["actor"] == {"real": 256.0, "noise": None, "strength_ratio": None}
+        unknown = dict.fromkeys(("noise", "strength_ratio", "auroc", "precision_at_d"))
+        assert figures["links"]["actor"] == {"real": 256.0, **unknown}
 
 
 def test_a_foreign_model_can_have_been_trained_among_noise(tmp_path):

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv
 
-from ..agents.callbacks import FilterRow, filter_report
+from ..agents.filter import FilterRow, filter_report
 from . import report
 from .agent import saved_agent
 from .archive import Provenance, inspect_model, read_provenance
@@ -52,7 +53,8 @@ class Assessment:
         environment: arguments of :func:`siftrl.envs.make_ene` of the environment that was played.
         permutation: number of the feature order.
         played: returns and lengths.
-        links: how each network's input layer spends its links; empty for agents without actor and critics.
+        links: how each network's input layer spends its links, and ranks the features, scaled by their standard deviation
+            in the observations played; empty for agents without actor and critics.
     """
 
     model: Path
@@ -103,15 +105,24 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     if permutation is not None and env.has_attr("permutations"):
         env.env_method("set_permutation", permutation)
     agent = saved_agent(path, env, resolve_device(wishes.device))
+    reads_features = hasattr(agent, "critic")
+    observed = RunningMeanStd(epsilon=0.0, shape=env.observation_space.shape)
+
+    def watch(locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
+        if reads_features:
+            observed.update(locals_["observations"])
+        if film is not None:
+            film(locals_, globals_)
+
     played = evaluate(
         agent,
         env,
         episodes=wishes.episodes,
         seed=evaluation_seed(wishes.seed),
         deterministic=not wishes.stochastic,
-        callback=film,
+        callback=watch,
     )
-    links = filter_report(agent, relevant_features(env)) if hasattr(agent, "critic") else {}
+    links = filter_report(agent, relevant_features(env), np.sqrt(observed.var)) if reads_features else {}
     assessment = Assessment(path, environment, current_permutation(env), played, links)
     _show(assessment, env, provenance)
     if film is not None:

@@ -9,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..agents.callbacks import FilterRow, LayerRow
+from ..agents.filter import FilterRow
+from ..agents.networks import LayerRow
 
 
 def show(table: Table) -> None:
@@ -46,23 +47,25 @@ def link_table(reports: Mapping[str, Mapping[str, FilterRow]]) -> Table:
 
     Args:
         reports: for each moment, such as ``start`` and ``end``, what
-            :func:`siftrl.agents.callbacks.filter_report` found then.
+            :func:`siftrl.agents.filter.filter_report` found then.
     """
     table = Table(
         title="What the agent listens to: links of its input layers",
         title_justify="left",
-        caption="strength: weights of a real feature over those of a noise feature",
+        caption="strength: weights of a real feature over those of a noise feature\n"
+        "AUROC (chance: 0.50) and precision: of all features, ranked by weights times standard deviation",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("network")
     table.add_column("")
-    for heading in ("per real feature", "per noise feature", "ratio", "strength"):
+    for heading in ("per real feature", "per noise feature", "ratio", "strength", "AUROC", "precision"):
         table.add_column(heading, justify="right")
     for network in next(iter(reports.values())):
         for index, (moment, report) in enumerate(reports.items()):
             row = report[network]
-            figures = (row.real, row.noise, row.real / row.noise if row.noise else math.nan, row.strength_ratio)
+            ratio = row.real / row.noise if row.noise else math.nan
+            figures = (row.real, row.noise, ratio, row.strength_ratio, row.auroc, row.precision_at_d)
             table.add_row("" if index else network, moment, *map(_number, figures))
     return table
 

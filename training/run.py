@@ -10,7 +10,9 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
-from ..agents.callbacks import SparsityMetrics, filter_report, layer_table
+from ..agents.callbacks import SparsityMetrics
+from ..agents.filter import filter_report
+from ..agents.networks import layer_table
 from ..agents.replay import replay_nbytes
 from . import report
 from .agent import agent_arguments, continued_agent, new_agent
@@ -91,6 +93,7 @@ class Run:
         )
         check_fits(self.replay_nbytes, config.buffer_size, filled=config.n_timesteps)
         self.agent = self._make_agent()
+        self.metrics = SparsityMetrics()
         self.driver = None
         if config.permute_every is not None:
             self.driver = PermutationDriver(config.permute_every, self.env, self.evaluation_env)
@@ -158,12 +161,12 @@ class Run:
         self.env.close()
         self.evaluation_env.close()
         if self.config.verbose:
-            after = filter_report(self.agent, relevant_features(self.env))
+            after = filter_report(self.agent, relevant_features(self.env), self.metrics.feature_std)
             report.show(report.link_table({"start": before, "end": after}))
         return Outcome(self.folder, self.agent.num_timesteps, stop.signal)
 
     def _callbacks(self, stop: StopRequest) -> list[BaseCallback]:
-        callbacks: list[BaseCallback] = [StopOnRequest(stop), SparsityMetrics()]
+        callbacks: list[BaseCallback] = [StopOnRequest(stop), self.metrics]
         if self.driver is not None:
             callbacks.append(self.driver)
         if self.config.eval_freq:

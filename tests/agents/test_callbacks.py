@@ -1,14 +1,16 @@
-"""What is logged and tabulated: the promised keys, and numbers counted by hand."""
+"""What is logged: the promised keys, and numbers counted by hand."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
-import torch
 from siftrl.agents import SparseSACPolicy, SparseTD3Policy
-from siftrl.agents.callbacks import FilterRow, LayerRow, SparsityMetrics, filter_report, layer_table, networks
+from siftrl.agents.callbacks import SparsityMetrics
+from siftrl.agents.filter import filter_report
+from siftrl.agents.networks import layer_table, n_dead_neurons, networks
 from siftrl.envs import make_ene
-from siftrl.sparse import SparseLinear, Topology
+from siftrl.sparse import SparseLinear
+from stable_baselines3.common.callbacks import ConvertCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
 POLICIES = {"sac": (sb3.SAC, SparseSACPolicy), "td3": (sb3.TD3, SparseTD3Policy)}
@@ -43,31 +45,41 @@ def learn(model, n_steps=30, **kwargs):
     return dict(model.logger.name_to_value)
 
 
+GROUPS = ("sparsity", "links", "neurons", "flops", "topology", "filter", "ene")
+
+
 def ours(values):
-    return {key for key in values if key.partition("/")[0] in ("sparsity", "topology", "filter", "ene")}
+    return {key for key in values if key.partition("/")[0] in GROUPS}
 
 
 def layers_of(model):
-    return {f"sparsity/{network}/{layer}" for network, layer, *_ in layer_table(model)}
+    """What is logged of any network."""
+    flops = ("inference", "training", "dense_inference", "dense_training")
+    return {
+        *(f"{group}/{network}/{layer}" for network, layer, *_ in layer_table(model) for group in ("sparsity", "links")),
+        *(f"neurons/{network}/dead" for network in NETWORKS),
+        *(f"flops/{network}/{kind}" for network in NETWORKS for kind in flops),
+    }
 
 
 @pytest.mark.parametrize("algo", POLICIES)
 def test_the_promised_keys_are_logged_in_a_noisy_environment(algo):
     model = make(algo, make_ene("Pendulum-v1", 0.9, permute=True), recipe="set", recipe_kwargs={"period_updates": 5})
-    filters = {"links_per_real_feature", "links_per_noise_feature", "strength_ratio"}
+    filters = {"links_per_real_feature", "links_per_noise_feature", "strength_ratio", "auroc", "precision_at_d"}
+    rewirings = {"dropped", "grown", "overlap", "coverage"}
     assert ours(learn(model)) == {
         *layers_of(model),
-        *(f"topology/{network}/{key}" for network in ("actor", "critic") for key in ("dropped", "grown", "overlap")),
+        *(f"topology/{network}/{key}" for network in ("actor", "critic") for key in rewirings),
         *(f"filter/{network}/{key}" for network in NETWORKS for key in filters),
         "ene/permutation",
     }
 
 
-def test_a_clean_task_and_a_dense_policy_log_their_sparsity_alone():
+def test_a_clean_task_and_a_dense_policy_log_their_layers_alone():
     model = make(policy="MlpPolicy")
     values = learn(model)
     assert ours(values) == layers_of(model)
-    assert all(values[key] == 0 for key in layers_of(model))
+    assert all(value == 0 for key, value in values.items() if key.startswith(("sparsity/", "neurons/")))
 
 
 def test_sparsity_is_the_fraction_of_zeros():
@@ -77,6 +89,7 @@ def test_sparsity_is_the_fraction_of_zeros():
         for path, layer in module.named_modules():
             if isinstance(layer, SparseLinear):
                 assert values[f"sparsity/{network}/{path}"] == pytest.approx(1 - layer.mask().float().mean().item())
+                assert values[f"links/{network}/{path}"] == layer.mask().sum().item()
 
 
 def test_topology_is_that_of_the_last_rewiring():
@@ -87,6 +100,68 @@ def test_topology_is_that_of_the_last_rewiring():
     rewired = sum(round(0.5 * n) for n in n_links)
     assert values["topology/critic/dropped"] == values["topology/critic/grown"] == rewired
     assert values["topology/critic/overlap"] == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_coverage_is_the_union_of_all_topologies_also_between_measurements():
+    recipe_kwargs = {"period_updates": 1, "fraction": 0.5}
+    model = make(recipe="set", density=0.1, distribution="uniform", recipe_kwargs=recipe_kwargs)
+    masks = {}
+
+    def collect(locals_, _globals):
+        layers = model.policy.evolutions["critic"].layers
+        for path, layer in layers.items():
+            masks[path] = masks.get(path, False) | layer.mask().numpy()
+        return True
+
+    model.learn(30, callback=[SparsityMetrics(period_steps=1000), ConvertCallback(collect)], log_interval=None)
+    collect(None, None)  # after the last update
+    union = sum(mask.sum() for mask in masks.values()) / sum(mask.size for mask in masks.values())
+    assert model.logger.name_to_value["topology/critic/coverage"] == pytest.approx(union)
+    assert union > 0.3
+
+
+def test_coverage_before_any_rewiring_is_the_density():
+    model = make(recipe="set", density=0.25, distribution="uniform")
+    values = learn(model)
+    assert values["topology/actor/coverage"] == pytest.approx(0.25, abs=0.01)
+    assert "topology/actor/overlap" not in values
+
+
+def test_flops_stand_beside_those_of_dense_layers():
+    model = make(recipe="rigl", density=0.25, distribution="uniform", recipe_kwargs={"period_updates": 10})
+    values = learn(model)
+    sizes = [(layer.shape[0] * layer.shape[1], layer.links) for layer in layer_table(model) if layer.network == "qf0"]
+    places, links = map(sum, zip(*sizes, strict=True))
+    assert values["flops/qf0/inference"] == 2 * links
+    assert values["flops/qf0/dense_inference"] == 2 * places
+    assert values["flops/qf0/dense_training"] == 6 * places
+    # RigL computes the gradient of all places in one of ten updates.
+    assert values["flops/qf0/training"] == pytest.approx(6 * links + 2 * places / 10)
+
+
+def test_dead_neurons_are_counted_in_each_network():
+    model = make(recipe="static", density=0.05, distribution="uniform")
+    values = learn(model)
+    assert {name: values[f"neurons/{name}/dead"] for name in NETWORKS} == {
+        name: n_dead_neurons(network) for name, network in networks(model).items()
+    }
+    assert values["neurons/actor/dead"] > 8
+
+
+def test_the_ranking_is_scaled_by_the_last_full_period():
+    env = make_ene("Pendulum-v1", 0.5)
+    model = make(env=env, recipe="static", input_density=0.5)
+    metrics, seen = SparsityMetrics(period_steps=12), []
+
+    def keep(locals_, _globals):
+        seen.append(locals_["new_obs"][0])
+        return True
+
+    model.learn(30, callback=[metrics, ConvertCallback(keep)], log_interval=None)
+    np.testing.assert_allclose(metrics.feature_std, np.std(seen[12:24], axis=0), rtol=1e-5)
+    expected = filter_report(model, np.arange(3), metrics.feature_std)
+    assert model.logger.name_to_value["filter/qf0/auroc"] == expected["qf0"].auroc
+    assert model.logger.name_to_value["filter/qf0/precision_at_d"] == expected["qf0"].precision_at_d
 
 
 def test_the_last_measurement_is_in_everything_that_sb3_writes():
@@ -102,52 +177,10 @@ def test_it_measures_at_start_every_period_and_end(monkeypatch):
     monkeypatch.setattr(SparsityMetrics, "_measure", lambda callback: steps.append(callback.num_timesteps))
     learn(model, 30, period_steps=12)
     assert (steps[0], steps[-1]) == (0, 30)
-    assert len([step for step in steps if 0 < step < 30]) in (2, 3)
+    assert [step for step in steps if 0 < step < 30] == [12, 24]
 
 
 @pytest.mark.parametrize("period_steps", [0, -1])
 def test_a_period_below_one_step_is_refused(period_steps):
     with pytest.raises(ValueError, match=f"period_steps={period_steps}"):
         SparsityMetrics(period_steps)
-
-
-@pytest.mark.parametrize("algo", POLICIES)
-def test_layer_table_lists_every_linear_layer_of_every_network(algo):
-    model = make(algo, recipe="anf", input_density=0.5)
-    rows = layer_table(model)
-    assert rows[0] == LayerRow("actor", "latent_pi.0" if algo == "sac" else "mu.0", (16, 3), 24, 0.5)
-    assert [row.network for row in rows] == ["actor"] * (4 if algo == "sac" else 3) + ["qf0"] * 3 + ["qf1"] * 3
-    assert rows[-3:] == [
-        LayerRow("qf1", "0", (16, 4), 32, 0.5),
-        LayerRow("qf1", "2", (16, 16), 256, 1.0),
-        LayerRow("qf1", "4", (1, 16), 16, 1.0),
-    ]
-
-
-def by_hand(mask, weights):
-    """A layer with these links; the weights are listed by input feature, then by neuron."""
-    layer = SparseLinear(len(mask[0]), len(mask), topology=Topology.from_mask(np.array(mask, bool)))
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor(weights))
-    return layer
-
-
-def test_filter_report_counts_links_and_strength_by_hand():
-    model = make("td3", make_ene("Pendulum-v1", 0.5), net_arch=[2, 2], recipe=None, density=1)
-    # Features 0 to 2 are real, 3 to 5 noise, and the critic's 6 is the action.
-    model.actor.mu[0] = by_hand([[1, 1, 0, 1, 0, 0], [1, 0, 1, 0, 0, 0]], [1.0, -2.0, 3.0, -4.0, 0.5])
-    critic = by_hand([[1, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 1, 1]], [-3.0, 1.0, 1.0, 1.0, -1.0, 99.0, 99.0])
-    model.critic.qf0[0] = critic
-    report = filter_report(model, np.arange(3))
-    assert report["actor"] == pytest.approx(FilterRow(4 / 3, 1 / 3, 10 / 0.5))
-    assert report["qf0"] == pytest.approx(FilterRow(1 / 3, 4 / 3, 3 / 4))
-    weight = model.critic.qf1[0].weight.abs()
-    assert report["qf1"] == pytest.approx(FilterRow(2, 2, (weight[:, :3].mean() / weight[:, 3:6].mean()).item()))
-    moved = filter_report(model, np.array([3, 4, 5]))
-    assert moved["actor"] == pytest.approx(FilterRow(1 / 3, 4 / 3, 0.5 / 10))
-
-
-def test_filter_report_without_noise_has_nothing_to_compare():
-    report = filter_report(make(recipe="anf", input_density=0.5), np.arange(3))
-    assert report["actor"].real == 8
-    assert np.isnan([report["actor"].noise, report["actor"].strength_ratio]).all()

@@ -1,0 +1,56 @@
+"""The networks of a SAC or TD3 model in figures: their layers, links and dead neurons."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
+
+from ..sparse.diagnostics import dead_neurons, density, linear_layers, n_links
+
+
+class LayerRow(NamedTuple):
+    """A linear layer in figures.
+
+    Attributes:
+        network: "actor", or "qf0", "qf1", … for a critic.
+        layer: Qualified name within the network.
+        shape: ``(out_features, in_features)``.
+        links: Weights that exist.
+        density: Links over places.
+    """
+
+    network: str
+    layer: str
+    shape: tuple[int, int]
+    links: int
+    density: float
+
+
+def networks(model: BaseAlgorithm) -> dict[str, nn.Module]:
+    """The actor and each critic of a SAC or TD3 model: "actor", "qf0", "qf1", …"""
+    critics = {f"qf{i}": q_network for i, q_network in enumerate(model.critic.q_networks)}
+    return {"actor": model.actor, **critics}
+
+
+def layer_table(model: BaseAlgorithm) -> list[LayerRow]:
+    """Shape, links and density of each linear layer of a model, dense ones included."""
+    return [
+        LayerRow(network, path, (layer.out_features, layer.in_features), n_links(layer), density(layer))
+        for network, module in networks(model).items()
+        for path, layer in linear_layers(module).items()
+    ]
+
+
+def n_dead_neurons(network: nn.Module) -> int:
+    """Hidden neurons of an actor or a critic of SB3's that have no link in or none out.
+
+    These are chains of layers under one name, the last of which is read by as many heads as there are others.
+    """
+    layers = linear_layers(network)
+    trunk_name = next(iter(layers)).rpartition(".")[0]
+    trunk = [layer for path, layer in layers.items() if path.rpartition(".")[0] == trunk_name]
+    heads = [layer for path, layer in layers.items() if path.rpartition(".")[0] != trunk_name]
+    readers = [[layer] for layer in trunk[1:]] + ([heads] if heads else [])
+    return sum(int(dead_neurons(layer, *reading).sum()) for layer, reading in zip(trunk, readers, strict=False))
