@@ -51,7 +51,12 @@ class RunConfig:
 
     algo: str = option("sac", "the algorithm", rule=one_of("sac", "td3"), group=AGENT)
     recipe: str = option(
-        "anf", "the agent: anf, ds, set, rigl, granet, static, dense … (any other name lists all)", rule=NOT_EMPTY, group=AGENT, metavar="NAME"
+        "anf",
+        "the agent: anf, anf-gradient, anf-features, anf-shared, anf-falling, ds, set, rigl, snfs, itop, srigl, gmp, "
+        "granet, graesser-set, graesser-rigl, graesser-static, graesser-prune, static or dense",
+        rule=NOT_EMPTY,
+        group=AGENT,
+        metavar="NAME",
     )
     hparams: str = option(
         "sb3",
