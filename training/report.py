@@ -53,7 +53,7 @@ def link_table(reports: Mapping[str, Mapping[str, FilterRow]]) -> Table:
         title="What the agent listens to: links of its input layers",
         title_justify="left",
         caption="strength: weights of a real feature over those of a noise feature\n"
-        "AUROC (chance: 0.50) and precision: of all features, ranked by weights times standard deviation",
+        "AUROC (chance: 0.50) and precision: of the ranking by weights times standard deviation",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
