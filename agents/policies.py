@@ -121,6 +121,11 @@ class SparseActorCriticPolicy(BasePolicy):
         attached = {network: getattr(self, f"{network}_evolution", None) for network in NETWORKS}
         return {network: evolution for network, evolution in attached.items() if evolution is not None}
 
+    def set_training_mode(self, mode: bool) -> None:
+        """As SB3's, which walks through all modules at every step, also where nothing changes."""
+        if mode != self.training:
+            super().set_training_mode(mode)
+
     def make_actor(self, *args: Any, **kwargs: Any) -> BasePolicy:
         """SB3's actor, converted."""
         return self._convert("actor", super().make_actor(*args, **kwargs))

@@ -6,7 +6,6 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -15,7 +14,8 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ..envs import NoiseSource, Permutations
-from ..sparse.gather import gather
+from ..sparse.gather import Slices
+from ..sparse.shared_batch import SharedBatch
 
 REPLAY_NOISE = ("exact", "fresh")
 ON_PERMUTE = ("keep", "remap", "clear")
@@ -151,7 +151,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         self.newest_order = 0
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FRESH_TAG,)))
         self._verified = False
-        self._columns: tuple[np.ndarray, np.ndarray] | None = None
+        self._workspace: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
@@ -239,55 +239,51 @@ class NoiseReplayBuffer(ReplayBuffer):
                 np.take(whole[row], order, out=reordered[row], mode="clip")
         return reordered
 
-    def build_columns(self, described: NoisyObservations, out: np.ndarray, n_threads: int = 1) -> np.ndarray:
-        """Build observations feature-major, the way sparse layers read them: the transpose of :meth:`build`.
+    def slices(self, described: NoisyObservations) -> Slices:
+        """Say where the numbers of observations are read from, real features first, whatever their order.
 
         Args:
-            described: what to build.
-            out: float32 (n_features, batch), contiguous; overwritten.
-            n_threads: threads to share the work.
-
-        Returns:
-            ``out``, or a new array of its shape where the features are permuted.
+            described: whose numbers.
         """
-        source = self.noise_source
-        out[: source.n_real] = described.real.T
+        source, n_rows = self.noise_source, len(described.real)
         noise = source.segments(described.keys)
-        gather(noise.table, noise.offsets, noise.starts, noise.widths, out[source.n_real :], n_threads=n_threads)
-        if self.permutations is None:
-            return out
-        permuted = np.empty_like(out)
-        for k in np.unique(described.orders):
-            columns = described.orders == k
-            permuted[:, columns] = out[self.permutations.order(int(k))][:, columns]
-        return permuted
+        real = described.real.reshape(-1), np.arange(n_rows)[:, None] * source.n_real, [source.n_real]
+        return Slices.join(real, (noise.table, noise.offsets, noise.widths))
 
-    def sample_columns(self, batch_size: int) -> ReplayBufferSamples:
-        """As :meth:`sample`, with the same draws and values; observations lie feature-major in memory.
+    def sample_shared(self, batch_size: int) -> ReplayBufferSamples:
+        """As :meth:`sample`, with the same draws and values, for networks that read the observations together.
 
         Args:
             batch_size: transitions to draw.
 
         Returns:
-            A batch whose observations are valid until the next call, which writes into the same memory: of tens of
-            megabytes, fresh pages take longer to fetch than to fill.
+            A batch of which each of the observations is a :class:`~siftrl.sparse.shared_batch.SharedBatch`, valid until the
+            next call, which writes into the same memory.
         """
         batch = self.describe(np.random.randint(0, self.size(), size=batch_size))
         shape = self.noise_source.n_features, batch_size
-        if self._columns is None or self._columns[0].shape != shape:
-            self._columns = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        described = batch.observations, batch.next_observations
-        observations, next_observations = (
-            self.to_torch(self.build_columns(part, out, th.get_num_threads()), copy=False).t()
-            for part, out in zip(described, self._columns, strict=True)
-        )
-        batch = batch._replace(observations=observations, next_observations=next_observations)
-        return ReplayBufferSamples(
-            *(self.to_torch(part, copy=False) if isinstance(part, np.ndarray) else part for part in batch)
-        )
+        if self._workspace is None or self._workspace.shape != shape:
+            self._workspace = np.empty(shape, np.float32)
+        discounts = None if batch.discounts is None else self.to_torch(batch.discounts, copy=False)
+        actions, dones, rewards = (self.to_torch(part, copy=False) for part in (batch.actions, batch.dones, batch.rewards))
+        observations = self._shared(batch.observations, self._workspace)
+        next_observations = self._shared(batch.next_observations)
+        return ReplayBufferSamples(observations, actions, next_observations, dones, rewards, discounts)
+
+    def _shared(self, described: NoisyObservations, workspace: np.ndarray | None = None) -> SharedBatch:
+        slices = self.slices(described)
+        if self.permutations is None and self.device.type == "cpu":
+            return SharedBatch(slices, workspace)
+        columns = slices.build(workspace)
+        if self.permutations is not None:
+            unordered, columns = columns, np.empty_like(columns)
+            for k in np.unique(described.orders):
+                rows = described.orders == k
+                columns[:, rows] = unordered[self.permutations.order(int(k))][:, rows]
+        return SharedBatch(self.to_torch(columns, copy=False).t())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_columns": None}
+        return {**self.__dict__, "_workspace": None}
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
         if env is not None:

@@ -7,11 +7,10 @@ from typing import ClassVar
 import stable_baselines3 as sb3
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from torch.nn import functional as F
 
 from .policies import SparseSACPolicy
 from .replay import choose_replay_buffer
-from .update import frozen, polyak_update, q_values, sample, with_fused_adam
+from .update import Reading, frozen, polyak_update, sample, with_fused_adam
 
 
 class SAC(sb3.SAC):
@@ -56,13 +55,14 @@ class SAC(sb3.SAC):
 
         for step in range(gradient_steps):
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
+            here = Reading(batch.observations, self.actor, self.critic)
+            there = Reading(batch.next_observations, self.actor, self.critic_target)
             discount = self.gamma if batch.discounts is None else batch.discounts
             if self.use_sde:
                 self.actor.reset_noise()
 
             # Temperature: towards the target entropy
-            actions, log_prob = self.actor.action_log_prob(batch.observations)
-            log_prob = log_prob.reshape(-1, 1)
+            actions, log_prob = here.action_log_prob()
             if learnt_temperature:
                 ent_coef = th.exp(self.log_ent_coef.detach())
                 ent_coef_loss = -(self.log_ent_coef * (log_prob + self.target_entropy).detach()).mean()
@@ -75,19 +75,19 @@ class SAC(sb3.SAC):
 
             # Critics: towards the soft value of the next state
             with th.no_grad():
-                next_actions, next_log_prob = self.actor.action_log_prob(batch.next_observations)
-                next_q = th.cat(q_values(self.critic_target, batch.next_observations, next_actions), dim=1)
-                next_value = next_q.amin(dim=1, keepdim=True) - ent_coef * next_log_prob.reshape(-1, 1)
+                next_actions, next_log_prob = there.action_log_prob()
+                next_q = there.q_values(next_actions)
+                next_value = next_q.amin(dim=1, keepdim=True) - ent_coef * next_log_prob
                 target = batch.rewards + (1 - batch.dones) * discount * next_value
-            current_q = q_values(self.critic, batch.observations, batch.actions)
-            critic_loss = 0.5 * sum(F.mse_loss(q, target) for q in current_q)
+            current_q = here.q_values(batch.actions)
+            critic_loss = 0.5 * (current_q - target).square().mean(dim=0).sum()
             self.critic.optimizer.zero_grad()
             critic_loss.backward()
             self.critic.optimizer.step()
 
             # Actor: up the smaller of the critics' values
             with frozen(self.critic):
-                q_pi = th.cat(q_values(self.critic, batch.observations, actions), dim=1)
+                q_pi = here.q_values(actions)
                 actor_loss = (ent_coef * log_prob - q_pi.min(dim=1, keepdim=True).values).mean()
                 self.actor.optimizer.zero_grad()
                 actor_loss.backward()

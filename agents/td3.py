@@ -7,11 +7,10 @@ from typing import ClassVar
 import stable_baselines3 as sb3
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from torch.nn import functional as F
 
 from .policies import SparseTD3Policy
 from .replay import choose_replay_buffer
-from .update import frozen, polyak_update, q1_value, q_values, sample, with_fused_adam
+from .update import Reading, frozen, polyak_update, sample, with_fused_adam
 
 
 class TD3(sb3.TD3):
@@ -55,17 +54,19 @@ class TD3(sb3.TD3):
         for _ in range(gradient_steps):
             self._n_updates += 1
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
+            here = Reading(batch.observations, self.actor, self.critic)
+            there = Reading(batch.next_observations, self.actor_target, self.critic_target)
             discount = self.gamma if batch.discounts is None else batch.discounts
 
             # Critics: towards the smaller value of the next state, under a smoothed action
             with th.no_grad():
                 noise = th.empty_like(batch.actions).normal_(0, self.target_policy_noise)
                 noise = noise.clamp(-self.target_noise_clip, self.target_noise_clip)
-                next_actions = (self.actor_target(batch.next_observations) + noise).clamp(-1, 1)
-                next_q = th.cat(q_values(self.critic_target, batch.next_observations, next_actions), dim=1)
+                next_actions = (there.actions() + noise).clamp(-1, 1)
+                next_q = there.q_values(next_actions)
                 target = batch.rewards + (1 - batch.dones) * discount * next_q.amin(dim=1, keepdim=True)
-            current_q = q_values(self.critic, batch.observations, batch.actions)
-            critic_loss = sum(F.mse_loss(q, target) for q in current_q)
+            current_q = here.q_values(batch.actions)
+            critic_loss = (current_q - target).square().mean(dim=0).sum()
             self.critic.optimizer.zero_grad()
             critic_loss.backward()
             self.critic.optimizer.step()
@@ -74,7 +75,8 @@ class TD3(sb3.TD3):
             # Actor: up the first critic's value, every `policy_delay` updates
             if self._n_updates % self.policy_delay == 0:
                 with frozen(self.critic):
-                    actor_loss = -q1_value(self.critic, batch.observations, self.actor(batch.observations)).mean()
+                    actions = here.actions()
+                    actor_loss = -here.q_values(actions, n_critics=1).mean()
                     self.actor.optimizer.zero_grad()
                     actor_loss.backward()
                 self.actor.optimizer.step()

@@ -2,66 +2,138 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN
+from stable_baselines3.sac.policies import Actor as SACActor
+from stable_baselines3.td3.policies import Actor as TD3Actor
 from torch import nn
 
-from ..sparse.linear import SparseLinear, dense_product
+from ..sparse.shared_batch import SharedBatch
 from .replay import NoiseReplayBuffer
+
+Actor = SACActor | TD3Actor
 
 
 def sample(buffer: ReplayBuffer, batch_size: int, env: VecNormalize | None) -> ReplayBufferSamples:
-    """A batch as ``buffer.sample`` gives it, feature-major in memory where the buffer can build it so.
+    """A batch as ``buffer.sample`` gives it, with observations that networks can share.
 
     Args:
         buffer: Any replay buffer.
         batch_size: Transitions.
         env: The normalisation of observations and rewards, if there is one.
-    """
-    if isinstance(buffer, NoiseReplayBuffer) and env is None:
-        return buffer.sample_columns(batch_size)
-    return buffer.sample(batch_size, env=env)
-
-
-def q_values(critic: ContinuousCritic, observations: th.Tensor, actions: th.Tensor) -> tuple[th.Tensor, ...]:
-    """``critic(observations, actions)`` without the copy that joins the two.
-
-    Args:
-        critic: SB3's, dense or sparse.
-        observations: ``(batch, n_features)``.
-        actions: ``(batch, n_actions)``.
 
     Returns:
-        ``(batch, 1)`` of each critic.
+        SB3's samples; both observations are a :class:`~siftrl.sparse.shared_batch.SharedBatch`.
     """
-    return tuple(_q_value(critic, q_network, observations, actions) for q_network in critic.q_networks)
+    if isinstance(buffer, NoiseReplayBuffer) and env is None:
+        return buffer.sample_shared(batch_size)
+    batch = buffer.sample(batch_size, env=env)
+    return batch._replace(
+        observations=SharedBatch(batch.observations), next_observations=SharedBatch(batch.next_observations)
+    )
 
 
-def q1_value(critic: ContinuousCritic, observations: th.Tensor, actions: th.Tensor) -> th.Tensor:
-    """The first critic's ``(batch, 1)`` alone."""
-    return _q_value(critic, critic.q_networks[0], observations, actions)
+class Reading:
+    """What an agent's networks make of a batch of observations, which they read together.
+
+    Args:
+        observations: ``(batch, n_features)``.
+        actor: SB3's, dense or sparse.
+        critic: SB3's, dense or sparse.
+    """
+
+    def __init__(self, observations: SharedBatch, actor: Actor, critic: ContinuousCritic) -> None:
+        self._observations, self._actor, self._critic = observations, actor, critic
+        self._actor_shares = self._share([_trunk(actor)], actor)
+        self._critic_shares = self._share(critic.q_networks, critic)
+
+    def _share(self, networks: Iterable[nn.Sequential], model: Actor | ContinuousCritic) -> bool:
+        """Announce the networks' first layers, if all of them read the observation as it is, and through links."""
+        layers = [network[0] for network in networks]
+        shares = reads_plainly(model) and all(self._observations.suits(layer) for layer in layers)
+        if shares:
+            self._observations.announce(layers)
+        return shares
+
+    def action_log_prob(self) -> tuple[th.Tensor, th.Tensor]:
+        """Actions ``(batch, n_actions)`` drawn by SAC's actor, and the logarithm of their density ``(batch, 1)``.
+
+        Source:
+            Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018), appendix C.
+        """
+        actor = self._actor
+        distribution = actor.action_dist
+        if type(distribution) is not SquashedDiagGaussianDistribution:
+            actions, log_prob = actor.action_log_prob(self._observations.rows())
+            return actions, log_prob.reshape(-1, 1)
+        hidden = self._run_actor()
+        mean, log_std = actor.mu(hidden), actor.log_std(hidden).clamp(LOG_STD_MIN, LOG_STD_MAX)
+        noise = th.randn(mean.shape, device=mean.device)
+        actions = th.tanh(th.addcmul(mean, noise, log_std.exp()))
+        # Minus the logarithm of the Gaussian, and of what tanh does to it; SB3 guards against log(0) by the same epsilon.
+        surprise = 0.5 * noise.square() + log_std + th.log(1 - actions.square() + distribution.epsilon)
+        return actions, -surprise.sum(dim=1, keepdim=True) - 0.5 * math.log(2 * math.pi) * mean.shape[1]
+
+    def actions(self) -> th.Tensor:
+        """The actions of TD3's actor, ``(batch, n_actions)``."""
+        return self._run_actor()
+
+    def _run_actor(self) -> th.Tensor:
+        trunk = _trunk(self._actor)
+        if not self._actor_shares:
+            return trunk(self._actor.extract_features(self._observations.rows(), self._actor.features_extractor))
+        (first,) = self._observations.multiply([trunk[0]])
+        return _rest(trunk, first)
+
+    def q_values(self, actions: th.Tensor, n_critics: int | None = None) -> th.Tensor:
+        """The value of these actions by each critic, ``(batch, n_critics)``.
+
+        Args:
+            actions: ``(batch, n_actions)``.
+            n_critics: How many of the critics, from the first on. None: all.
+        """
+        if not self._critic_shares:
+            if n_critics == 1:
+                return self._critic.q1_forward(self._observations.rows(), actions)
+            return th.cat(self._critic(self._observations.rows(), actions)[:n_critics], dim=1)
+        networks = self._critic.q_networks[:n_critics]
+        firsts = self._observations.multiply([network[0] for network in networks], actions)
+        return th.cat([_rest(network, first) for network, first in zip(networks, firsts, strict=True)], dim=1)
 
 
-def _q_value(critic: ContinuousCritic, q_network: nn.Sequential, observations: th.Tensor, actions: th.Tensor) -> th.Tensor:
-    if type(critic.features_extractor) is not FlattenExtractor:
-        with th.set_grad_enabled(th.is_grad_enabled() and not critic.share_features_extractor):
-            observations = critic.extract_features(observations, critic.features_extractor)
-    first, *rest = q_network
-    if isinstance(first, SparseLinear):
-        hidden = first(observations, actions)
-    else:
-        hidden = dense_product(first.weight, first.bias, observations, actions)
-    for module in rest:
-        hidden = module(hidden)
-    return hidden
+def reads_plainly(model: Actor | ContinuousCritic) -> bool:
+    """Whether the model's first layers read the observation as it stands in the replay."""
+    space = model.observation_space
+    return (
+        type(model.features_extractor) is FlattenExtractor
+        and isinstance(space, spaces.Box)
+        and len(space.shape) == 1
+        and space.dtype == np.float32
+    )
+
+
+def _trunk(actor: Actor) -> nn.Sequential:
+    return actor.latent_pi if isinstance(actor, SACActor) else actor.mu
+
+
+def _rest(network: nn.Sequential, first: th.Tensor) -> th.Tensor:
+    """The network's output from that of its first layer."""
+    for module in list(network)[1:]:
+        first = module(first)
+    return first
 
 
 @contextmanager
@@ -82,8 +154,7 @@ def polyak_update(parameters: Iterable[th.Tensor], targets: Iterable[th.Tensor],
     """Move target parameters a share ``tau`` of the way to the online ones, all in two calls."""
     parameters, targets = list(parameters), list(targets)
     if targets:
-        th._foreach_mul_(targets, 1 - tau)
-        th._foreach_add_(targets, parameters, alpha=tau)
+        th._foreach_lerp_(targets, parameters, tau)
 
 
 def with_fused_adam(policy_kwargs: dict[str, Any]) -> dict[str, Any]:

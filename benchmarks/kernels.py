@@ -30,7 +30,7 @@ def compare(n_features: int, density: float, repeats: int) -> dict[str, Any]:
     """One row of the table."""
     torch.manual_seed(0)
     layer = SparseLinear(n_features, UNITS, density)
-    links, weight = layer._kernel_links(), layer.weight.detach()
+    bias, weight = torch.zeros(UNITS), layer.weight.detach()
     dense = layer.to_dense().detach().contiguous()
     csr = dense.to_sparse_csr()
     batch_t = torch.randn(n_features, BATCH)
@@ -38,16 +38,14 @@ def compare(n_features: int, density: float, repeats: int) -> dict[str, Any]:
     grad = torch.randn(BATCH, UNITS)
     grad_t = grad.t().contiguous()
     out_t, grad_weight = torch.empty(UNITS, BATCH), torch.empty(layer.n_links)
-    indices, order = (links.indptr, links.neurons), links.range(0, n_features).order
+    product = layer.links.product(weight, bias, out_t)
+    gradient = layer.links.weight_gradient(grad_t, grad_weight)
 
     rivals = {
-        "sparse_forward": lambda: (
-            out_t.zero_(),
-            kernels.add_product(batch_t.numpy(), *indices, order, weight.numpy(), out_t.numpy()),
-        ),
+        "sparse_forward": lambda: kernels.product(batch_t.numpy(), [product]),
         "dense_forward": lambda: torch.nn.functional.linear(batch, dense),
         "csr_forward": lambda: csr @ batch_t,
-        "sparse_gradient": lambda: kernels.weight_gradient(batch_t.numpy(), *indices, grad_t.numpy(), grad_weight.numpy()),
+        "sparse_gradient": lambda: kernels.weight_gradient(batch_t.numpy(), [gradient]),
         "dense_gradient": lambda: grad_t @ batch,
         "csr_gradient": lambda: torch.sparse.sampled_addmm(csr, grad_t, batch, beta=0.0),
         "transposition": lambda: batch.t().contiguous(),

@@ -1,85 +1,143 @@
-"""Build a feature-major batch from slices of flat arrays, without ever having it row-major."""
+"""Batches that are described as slices of flat arrays, and built feature-major, without ever being row-major."""
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit, prange
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from .kernels import use_threads
+import numpy as np
+from numba import njit
+
+from . import threads
 
 _OPTIONS = {"nogil": True, "cache": True}
 
 # Rows copied side by side: sixteen float32 are one cache line of the output.
-_TILE_ROWS = 16
-
-# Below this many numbers, waking another thread costs more than it saves.
-_MIN_NUMBERS_FOR_THREADS = 500_000
+TILE_ROWS = 16
 
 
-def gather(
-    source: np.ndarray,
-    offsets: np.ndarray,
-    starts: np.ndarray,
-    widths: np.ndarray,
-    out: np.ndarray,
-    *,
-    n_threads: int = 1,
-) -> None:
-    """Copy blocks of a flat array into the columns of a feature-major batch.
+class Slices(NamedTuple):
+    """A batch as the places its numbers are read from: block ``b`` of row ``r`` is a run of one flat array.
 
-    Row ``r`` of the batch is described by one offset for each block: its features from ``starts[b]`` on are
-    ``source[offsets[r, b] : offsets[r, b] + widths[b]]``, and go to column ``r``.
+    Features ``starts[b]`` to before ``starts[b] + widths[b]`` of row ``r`` are
+    ``sources[which[b]][offsets[b, r] : offsets[b, r] + widths[b]]``.
 
-    Args:
-        source: float32, flat, contiguous.
-        offsets: int64 ``(batch, blocks)``.
-        starts: int64 ``(blocks,)``.
-        widths: int64 ``(blocks,)``.
-        out: float32 ``(features, batch)``, contiguous; overwritten where there are blocks.
-        n_threads: Threads to share out the blocks.
-
-    Raises:
-        IndexError: If a block lies outside the source or the batch.
-
-    Example:
-        >>> out = np.empty((3, 2), np.float32)
-        >>> source, offsets = np.arange(10, dtype=np.float32), np.array([[0], [5]])
-        >>> gather(source, offsets, np.array([0]), np.array([3]), out)
-        >>> out.T
-        array([[0., 1., 2.],
-               [5., 6., 7.]], dtype=float32)
+    Attributes:
+        sources: float32, flat, contiguous, read-only.
+        which: int64 ``(blocks,)``.
+        starts: int64 ``(blocks,)``, ascending.
+        widths: int64 ``(blocks,)``; blocks do not overlap.
+        offsets: int64 ``(blocks, batch)``, contiguous.
     """
-    if len(offsets) != out.shape[1]:
-        raise IndexError(f"offsets of {len(offsets)} rows do not fit a batch of {out.shape[1]}")
-    if offsets.size and (offsets.min() < 0 or (offsets + widths).max() > len(source) or (starts + widths).max() > len(out)):
-        raise IndexError(f"a block lies outside the source of {len(source)} numbers or the batch of {len(out)} features")
-    if n_threads > 1 and offsets.size and widths.sum() * len(offsets) >= _MIN_NUMBERS_FOR_THREADS:
-        use_threads(n_threads)
-        _gather_threads(source, offsets, starts, widths, out)
-    else:
-        _gather(source, offsets, starts, widths, out, 0, len(starts))
+
+    sources: tuple[np.ndarray, ...]
+    which: np.ndarray
+    starts: np.ndarray
+    widths: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def n_features(self) -> int:
+        """Features of the batch."""
+        return int(self.starts[-1] + self.widths[-1])
+
+    @property
+    def batch(self) -> int:
+        """Rows of the batch."""
+        return self.offsets.shape[1]
+
+    @classmethod
+    def join(cls, *parts: tuple[np.ndarray, np.ndarray, Sequence[int]]) -> Slices:
+        """Put blocks of several sources side by side.
+
+        Args:
+            *parts: Of each source, float32 and flat, the offsets int64 ``(batch, blocks)`` and the widths of its blocks.
+
+        Raises:
+            IndexError: If a block lies outside its source.
+
+        Example:
+            >>> numbers = np.arange(10, dtype=np.float32)
+            >>> Slices.join((numbers, np.array([[0], [5]]), [3])).build().T
+            array([[0., 1., 2.],
+                   [5., 6., 7.]], dtype=float32)
+        """
+        for source, offsets, widths in parts:
+            if offsets.size and (offsets.min() < 0 or (offsets + widths).max() > len(source)):
+                raise IndexError(f"a block lies outside its source of {len(source)} numbers")
+        sources = [source.view() for source, _, _ in parts]
+        for source in sources:
+            source.flags.writeable = False  # numba tells arrays apart by this
+        widths = np.concatenate([widths for _, _, widths in parts]).astype(np.int64)
+        return cls(
+            tuple(sources),
+            np.repeat(np.arange(len(parts)), [len(widths) for _, _, widths in parts]),
+            np.cumsum(widths) - widths,
+            widths,
+            np.ascontiguousarray(np.concatenate([offsets for _, offsets, _ in parts], axis=1).T),
+        )
+
+    def build(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Build the batch.
+
+        Args:
+            out: float32 ``(n_features, batch)``, contiguous, overwritten. None: a new array.
+
+        Raises:
+            ValueError: If ``out`` has another shape.
+        """
+        shape = self.n_features, self.batch
+        out = np.empty(shape, np.float32) if out is None else out
+        if out.shape != shape:
+            raise ValueError(f"out must have shape {shape}, got {out.shape}")
+        n_threads = threads.worth(out.size)
+        bounds = row_bounds(self.batch, n_threads)
+        _build(self, out, bounds, n_threads, threads.TEAM)
+        return out
+
+
+def row_bounds(batch: int, parts: int) -> np.ndarray:
+    """Cut a batch into so many runs of whole tiles, or fewer where it is small; int64 ``(runs + 1,)``."""
+    tiles = -(-batch // TILE_ROWS)
+    runs = max(1, min(parts, tiles))
+    return np.minimum(np.arange(runs + 1) * tiles // runs * TILE_ROWS, batch)
 
 
 @njit(**_OPTIONS)
-def _gather(source, offsets, starts, widths, out, first, last):
-    batch = offsets.shape[0]
-    whole_tiles = batch - batch % _TILE_ROWS
-    at = np.empty(_TILE_ROWS, np.int64)
-    for block in range(first, last):
-        start, width = starts[block], widths[block]
-        for row in range(0, whole_tiles, _TILE_ROWS):
-            for r in range(_TILE_ROWS):
-                at[r] = offsets[row + r, block]
-            for feature in range(width):
-                out_tile = out[start + feature, row : row + _TILE_ROWS]
-                for r in range(_TILE_ROWS):
-                    out_tile[r] = source[at[r] + feature]
-        for row in range(whole_tiles, batch):
-            for feature in range(width):
-                out[start + feature, row] = source[offsets[row, block] + feature]
+def copy_blocks(slices, first_feature, last_feature, first_row, last_row, out, to_feature, to_row):
+    """Copy a range of features and rows to ``out``, where they begin at ``(to_feature, to_row)``."""
+    starts, offsets = slices.starts, slices.offsets
+    block = np.searchsorted(starts, first_feature, side="right") - 1
+    whole_tiles = first_row + (last_row - first_row) // TILE_ROWS * TILE_ROWS
+    at = np.empty(TILE_ROWS, np.int64)
+    while block < starts.shape[0] and starts[block] < last_feature:
+        source = slices.sources[slices.which[block]]
+        skipped = max(first_feature - starts[block], 0)
+        width = min(slices.widths[block], last_feature - starts[block]) - skipped
+        feature = to_feature + starts[block] + skipped - first_feature
+        for row in range(first_row, whole_tiles, TILE_ROWS):
+            for r in range(TILE_ROWS):
+                at[r] = offsets[block, row + r] + skipped
+            column = to_row + row - first_row
+            for i in range(width):
+                tile = out[feature + i, column : column + TILE_ROWS]
+                for r in range(TILE_ROWS):
+                    tile[r] = source[at[r] + i]
+        for row in range(whole_tiles, last_row):
+            for i in range(width):
+                out[feature + i, to_row + row - first_row] = source[offsets[block, row] + skipped + i]
+        block += 1
 
 
-@njit(parallel=True, **_OPTIONS)
-def _gather_threads(source, offsets, starts, widths, out):
-    for block in prange(starts.shape[0]):
-        _gather(source, offsets, starts, widths, out, block, block + 1)
+@njit(**_OPTIONS)
+def _build_rows(t, slices, out, bounds):
+    copy_blocks(slices, 0, out.shape[0], bounds[t], bounds[t + 1], out, 0, bounds[t])
+
+
+@njit(**_OPTIONS)
+def _build(slices, out, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _build_rows(t, slices, out, bounds)
+    else:
+        threads.share_out(_build_rows, (slices, out, bounds), bounds.shape[0] - 1, n_threads, team)

@@ -1,36 +1,42 @@
-"""The CPU kernels of a sparse layer: product, weight gradient, input gradient, and a product for a single row.
+"""The CPU kernels of sparse layers: product, weight gradient, input gradient.
 
 Batches are feature-major, ``(features, batch)``: one feature of the whole batch is one run of memory, and the inner loops
 over the batch become vector instructions. Four links are worked at a time, so that the run they share is loaded and stored
 once for all four. Both gradients take the links by input feature (the order of :class:`~siftrl.sparse.topology.Topology`),
 the product takes them by neuron, within chunks of features whose runs stay in the cache (:class:`NeuronOrder`).
 
-Threads share out the neurons, or the features, balanced by links: no two write to the same run, nothing is added up at the
-end, and the results are the same to the bit for any number of threads.
+Product and weight gradient work on several layers that read the same batch: each chunk of the batch is fetched from memory
+once for all of them. The product also takes a batch that is only described (:class:`~siftrl.sparse.gather.Slices`); it then
+gathers each chunk just before it multiplies it.
 
-Every product can be had for a range of the layer's features alone: ``indptr`` is then that range's part of the layer's, and
+Threads share out the rows of the batch for the product, the features for both gradients: no two write to the same run,
+nothing is added up at the end, and the results are the same to the bit for any number of threads.
+
+Everything can be had for a range of a layer's features alone: ``indptr`` is then that range's part of the layer's, and
 ``neurons``, ``weight`` and ``grad_weight`` stay those of the whole layer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import torch
-from numba import njit, prange
+from numba import njit
+
+from . import gather, threads
 
 # Sums may be reordered (vectorising them means that); NaN and infinity keep their meaning, which plain fastmath drops.
-_FASTMATH = {"reassoc", "contract"}
-_SERIAL = {"nogil": True, "cache": True, "fastmath": _FASTMATH}
-_PARALLEL = {**_SERIAL, "parallel": True}
+_OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}}
 
-# Below this many multiply-adds, waking another thread costs more than it saves (benchmarks/kernels.py).
-_MIN_WORK_PER_THREAD = 1_000_000
+# Features of a chunk of the product: at 128 rows a thread, a quarter of a megabyte.
+CHUNK_FEATURES = 512
 
-# Features of a chunk of the product: at a batch of 256, half a megabyte.
-_CHUNK_FEATURES = 512
+# Features whose gradients are worked out for one layer before the next layer's turn.
+_GRADIENT_FEATURES = 128
+
+# Tasks for each thread where tasks are ranges of features: a thread that is held up leaves the rest to the others.
+_TASKS_PER_THREAD = 4
 
 
 class NeuronOrder(NamedTuple):
@@ -39,7 +45,7 @@ class NeuronOrder(NamedTuple):
     Attributes:
         pointers: int64 ``(chunks * out_features + 1,)``: the links of neuron ``j`` in chunk ``c`` are from
             ``pointers[c * out_features + j]`` to the next.
-        inputs: int32 ``(n_links,)``: the input feature of each.
+        inputs: int32 ``(n_links,)``: the input feature of each, counted from the chunk's first.
         links: int32 ``(n_links,)``: the number of each in the topology's own order.
     """
 
@@ -48,15 +54,51 @@ class NeuronOrder(NamedTuple):
     links: np.ndarray
 
 
+class Product(NamedTuple):
+    """One layer's part in a product.
+
+    Attributes:
+        pointers: See :class:`NeuronOrder`; so are the two that follow.
+        inputs: See above.
+        links: See above.
+        weight: float32 ``(n_links,)``.
+        bias: float32 ``(out_features,)``, or of length 0: then the product is added to what stands in ``out``.
+        out: float32 ``(out_features, batch)``, contiguous.
+    """
+
+    pointers: np.ndarray
+    inputs: np.ndarray
+    links: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    out: np.ndarray
+
+
+class WeightGradient(NamedTuple):
+    """One layer's part in a weight gradient: each link's input times its neuron's gradient, summed over the batch.
+
+    Attributes:
+        indptr: int64 ``(features + 1,)``.
+        neurons: int32 ``(n_links,)``.
+        grad_out: float32 ``(out_features, batch)``, contiguous.
+        grad_weight: float32 ``(n_links,)``; overwritten where the range has links.
+    """
+
+    indptr: np.ndarray
+    neurons: np.ndarray
+    grad_out: np.ndarray
+    grad_weight: np.ndarray
+
+
 def neuron_order(indptr: np.ndarray, neurons: np.ndarray, out_features: int) -> NeuronOrder:
-    """Sort a range of a layer's links for the forward product, in linear time.
+    """Sort a range of a layer's links for the product, in linear time.
 
     Args:
         indptr: int64 ``(features + 1,)``.
         neurons: int32 ``(n_links,)``.
         out_features: Neurons of the layer.
     """
-    n_chunks = -(-(len(indptr) - 1) // _CHUNK_FEATURES)
+    n_chunks = -(-(len(indptr) - 1) // CHUNK_FEATURES)
     n_links = int(indptr[-1] - indptr[0])
     pointers = np.zeros(n_chunks * out_features + 1, np.int64)
     inputs, links = np.empty(n_links, np.int32), np.empty(n_links, np.int32)
@@ -64,47 +106,39 @@ def neuron_order(indptr: np.ndarray, neurons: np.ndarray, out_features: int) -> 
     return NeuronOrder(pointers, inputs, links)
 
 
-def add_product(
-    x: np.ndarray, indptr: np.ndarray, neurons: np.ndarray, order: NeuronOrder, weight: np.ndarray, out: np.ndarray
-) -> None:
-    """Add ``W x`` to ``out``.
+def product(x: np.ndarray | gather.Slices, layers: Sequence[Product], keep: np.ndarray | None = None) -> None:
+    """Write ``W x + b`` into each layer's ``out``, or add ``W x`` to it.
 
     Args:
-        x: float32 ``(features, batch)``, contiguous.
-        indptr: int64 ``(features + 1,)``.
-        neurons: int32 ``(n_links,)``.
-        order: The same links by neuron.
-        weight: float32 ``(n_links,)``.
-        out: float32 ``(out_features, batch)``, contiguous.
+        x: float32 ``(features, batch)``, contiguous; or the same as slices.
+        layers: That read ``x``.
+        keep: float32 ``(features, batch)``, contiguous: where a batch of slices is to be kept. None: it is not.
     """
-    batch, out_features = x.shape[1], out.shape[0]
-    if batch == 1:
-        _row_product(x[:, 0], indptr, neurons, weight, out[:, 0])
+    if not layers:
         return
-    n_threads = _threads(len(order.links) * batch)
-    if n_threads == 1:
-        _add_product(x, *order, weight, out, 0, out_features)
+    batch = layers[0].out.shape[1]
+    n_threads = threads.worth(sum(len(layer.links) for layer in layers) * batch)
+    bounds = gather.row_bounds(batch, n_threads)
+    layers = tuple(layers)
+    if isinstance(x, gather.Slices):
+        kept = keep is not None
+        _slices_product(x, keep if kept else np.empty((0, 0), np.float32), kept, layers, bounds, n_threads, threads.TEAM)
     else:
-        _add_product_threads(x, *order, weight, out, np.linspace(0, out_features, n_threads + 1).astype(np.int64))
+        _product(x, layers, bounds, n_threads, threads.TEAM)
 
 
-def weight_gradient(
-    x: np.ndarray, indptr: np.ndarray, neurons: np.ndarray, grad_out: np.ndarray, grad_weight: np.ndarray
-) -> None:
-    """Write each link's gradient into ``grad_weight``: its input times its neuron's gradient, summed over the batch.
+def weight_gradient(x: np.ndarray, layers: Sequence[WeightGradient]) -> None:
+    """Write each layer's gradient of each link.
 
     Args:
         x: float32 ``(features, batch)``, contiguous.
-        indptr: int64 ``(features + 1,)``.
-        neurons: int32 ``(n_links,)``.
-        grad_out: float32 ``(out_features, batch)``, contiguous.
-        grad_weight: float32 ``(n_links,)``; overwritten where the range has links.
+        layers: That read ``x``.
     """
-    n_threads = _threads(int(indptr[-1] - indptr[0]) * x.shape[1])
-    if n_threads == 1:
-        _weight_gradient(x, indptr, neurons, grad_out, grad_weight, 0, x.shape[0])
-    else:
-        _weight_gradient_threads(x, indptr, neurons, grad_out, grad_weight, _feature_bounds(indptr, n_threads))
+    if not layers:
+        return
+    n_links = sum(layer.indptr - layer.indptr[0] for layer in layers)
+    n_threads = threads.worth(int(n_links[-1]) * x.shape[1])
+    _weight_gradient(x, tuple(layers), _feature_bounds(n_links, n_threads), n_threads, threads.TEAM)
 
 
 def input_gradient(
@@ -119,105 +153,166 @@ def input_gradient(
         grad_out: float32 ``(out_features, batch)``, contiguous.
         grad_x: float32 ``(features, batch)``, contiguous; overwritten.
     """
-    n_threads = _threads(int(indptr[-1] - indptr[0]) * grad_out.shape[1])
-    if n_threads == 1:
-        _input_gradient(indptr, neurons, weight, grad_out, grad_x, 0, grad_x.shape[0])
-    else:
-        _input_gradient_threads(indptr, neurons, weight, grad_out, grad_x, _feature_bounds(indptr, n_threads))
+    n_threads = threads.worth(int(indptr[-1] - indptr[0]) * grad_out.shape[1])
+    bounds = _feature_bounds(indptr - indptr[0], n_threads)
+    _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds, n_threads, threads.TEAM)
 
 
-def _threads(work: int) -> int:
-    """How many threads this many multiply-adds are worth: never more than torch takes for itself."""
-    n_threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, work // _MIN_WORK_PER_THREAD))
-    if n_threads > 1:
-        use_threads(n_threads)
-    return n_threads
+def transposed(rows: np.ndarray) -> np.ndarray:
+    """A contiguous copy of the transpose, twice as quick as numpy's or torch's; float32."""
+    out = np.empty((rows.shape[1], rows.shape[0]), np.float32)
+    n_threads = threads.worth(rows.size)
+    _transpose(rows, out, gather.row_bounds(len(rows), n_threads), n_threads, threads.TEAM)
+    return out
 
 
-def use_threads(n_threads: int) -> None:
-    """Let the parallel kernels run on so many threads, at most numba's, and torch keep the number that it has.
+def _feature_bounds(n_links: np.ndarray, n_threads: int) -> np.ndarray:
+    """Ranges of features with about as many links each.
 
-    When numba starts its threads, it sets the number of those of OpenMP to one per core, and torch may run on the same
-    OpenMP: a user's ``torch.set_num_threads`` would be lost.
+    Args:
+        n_links: Links before each feature, and of all.
+        n_threads: Threads that share them.
     """
-    of_torch = torch.get_num_threads()
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
-    torch.set_num_threads(of_torch)
-
-
-def _feature_bounds(indptr: np.ndarray, n_threads: int) -> np.ndarray:
-    """Ranges of features with about as many links each."""
-    bounds = np.searchsorted(indptr, np.linspace(indptr[0], indptr[-1], n_threads + 1))
-    bounds[0], bounds[-1] = 0, len(indptr) - 1
+    if n_threads == 1:
+        return np.array([0, len(n_links) - 1])
+    bounds = np.searchsorted(n_links, np.linspace(0, n_links[-1], _TASKS_PER_THREAD * n_threads + 1))
+    bounds[0], bounds[-1] = 0, len(n_links) - 1
     return bounds
 
 
-@njit(**_SERIAL)
+@njit(**_OPTIONS)
 def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
     for i in range(indptr.shape[0] - 1):
-        first = (i // _CHUNK_FEATURES) * out_features + 1
+        first = (i // CHUNK_FEATURES) * out_features + 1
         for link in range(indptr[i], indptr[i + 1]):
             pointers[first + neurons[link]] += 1
     for key in range(1, pointers.shape[0]):
         pointers[key] += pointers[key - 1]
     place = pointers.copy()
     for i in range(indptr.shape[0] - 1):
-        first = (i // _CHUNK_FEATURES) * out_features
+        first = (i // CHUNK_FEATURES) * out_features
         for link in range(indptr[i], indptr[i + 1]):
             key = first + neurons[link]
-            inputs[place[key]] = i
+            inputs[place[key]] = i % CHUNK_FEATURES
             links[place[key]] = link
             place[key] += 1
 
 
-@njit(**_SERIAL)
-def _add_product(x, pointers, inputs, links, weight, out, first, last):
-    out_features = out.shape[0]
-    for chunk in range((pointers.shape[0] - 1) // out_features):
-        for j in range(first, last):
-            out_j = out[j]
-            k, end = pointers[chunk * out_features + j], pointers[chunk * out_features + j + 1]
+@njit(**_OPTIONS)
+def _start_sums(layers, first_row, last_row):
+    """Return what each neuron's sum starts with, of all layers; ``(neurons of all, rows)``."""
+    n_neurons = 0
+    for layer in range(len(layers)):
+        n_neurons += layers[layer].out.shape[0]
+    sums = np.empty((n_neurons, last_row - first_row), np.float32)
+    place = 0
+    for layer in range(len(layers)):
+        bias, out = layers[layer].bias, layers[layer].out
+        for j in range(out.shape[0]):
+            if bias.shape[0]:
+                sums[place + j] = bias[j]
+            else:
+                sums[place + j] = out[j, first_row:last_row]
+        place += out.shape[0]
+    return sums
+
+
+@njit(**_OPTIONS)
+def _add_chunk(x, first_feature, first_row, last_row, layers, chunk, sums):
+    """Add the product with one chunk of features, which begins at ``first_feature`` of ``x``."""
+    place = 0
+    for layer in range(len(layers)):
+        pointers, inputs, links = layers[layer].pointers, layers[layer].inputs, layers[layer].links
+        weight, n_neurons = layers[layer].weight, layers[layer].out.shape[0]
+        for j in range(n_neurons):
+            sum_j = sums[place + j]
+            k, end = pointers[chunk * n_neurons + j], pointers[chunk * n_neurons + j + 1]
             while k + 4 <= end:
-                x0, x1, x2, x3 = x[inputs[k]], x[inputs[k + 1]], x[inputs[k + 2]], x[inputs[k + 3]]
+                x0 = x[first_feature + inputs[k], first_row:last_row]
+                x1 = x[first_feature + inputs[k + 1], first_row:last_row]
+                x2 = x[first_feature + inputs[k + 2], first_row:last_row]
+                x3 = x[first_feature + inputs[k + 3], first_row:last_row]
                 w0, w1, w2, w3 = weight[links[k]], weight[links[k + 1]], weight[links[k + 2]], weight[links[k + 3]]
-                for b in range(out_j.shape[0]):
-                    out_j[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
+                for b in range(sum_j.shape[0]):
+                    sum_j[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
                 k += 4
             while k < end:
-                x0, w0 = x[inputs[k]], weight[links[k]]
-                for b in range(out_j.shape[0]):
-                    out_j[b] += w0 * x0[b]
+                x0, w0 = x[first_feature + inputs[k], first_row:last_row], weight[links[k]]
+                for b in range(sum_j.shape[0]):
+                    sum_j[b] += w0 * x0[b]
                 k += 1
+        place += n_neurons
 
 
-@njit(**_SERIAL)
-def _weight_gradient(x, indptr, neurons, grad_out, grad_weight, first, last):
-    for i in range(first, last):
-        x_i = x[i]
-        k, end = indptr[i], indptr[i + 1]
-        while k + 4 <= end:
-            g0, g1 = grad_out[neurons[k]], grad_out[neurons[k + 1]]
-            g2, g3 = grad_out[neurons[k + 2]], grad_out[neurons[k + 3]]
-            sum0 = sum1 = sum2 = sum3 = np.float32(0.0)
-            for b in range(x_i.shape[0]):
-                sum0 += g0[b] * x_i[b]
-                sum1 += g1[b] * x_i[b]
-                sum2 += g2[b] * x_i[b]
-                sum3 += g3[b] * x_i[b]
-            grad_weight[k], grad_weight[k + 1], grad_weight[k + 2], grad_weight[k + 3] = sum0, sum1, sum2, sum3
-            k += 4
-        while k < end:
-            g0 = grad_out[neurons[k]]
-            sum0 = np.float32(0.0)
-            for b in range(x_i.shape[0]):
-                sum0 += g0[b] * x_i[b]
-            grad_weight[k] = sum0
-            k += 1
+@njit(**_OPTIONS)
+def _write_sums(sums, layers, first_row, last_row):
+    place = 0
+    for layer in range(len(layers)):
+        out = layers[layer].out
+        for j in range(out.shape[0]):
+            out[j, first_row:last_row] = sums[place + j]
+        place += out.shape[0]
 
 
-@njit(**_SERIAL)
-def _input_gradient(indptr, neurons, weight, grad_out, grad_x, first, last):
-    for i in range(first, last):
+@njit(**_OPTIONS)
+def _product_rows(t, x, layers, bounds):
+    first_row, last_row = bounds[t], bounds[t + 1]
+    sums = _start_sums(layers, first_row, last_row)
+    for first_feature in range(0, x.shape[0], CHUNK_FEATURES):
+        _add_chunk(x, first_feature, first_row, last_row, layers, first_feature // CHUNK_FEATURES, sums)
+    _write_sums(sums, layers, first_row, last_row)
+
+
+@njit(**_OPTIONS)
+def _slices_product_rows(t, x, keep, kept, layers, bounds):
+    first_row, last_row = bounds[t], bounds[t + 1]
+    n_features, n_rows = x.starts[-1] + x.widths[-1], last_row - first_row
+    sums = _start_sums(layers, first_row, last_row)
+    scratch = np.empty((0 if kept else min(CHUNK_FEATURES, n_features), n_rows), np.float32)
+    for first in range(0, n_features, CHUNK_FEATURES):
+        last, chunk = min(first + CHUNK_FEATURES, n_features), first // CHUNK_FEATURES
+        if kept:
+            gather.copy_blocks(x, first, last, first_row, last_row, keep, first, first_row)
+            _add_chunk(keep, first, first_row, last_row, layers, chunk, sums)
+        else:
+            gather.copy_blocks(x, first, last, first_row, last_row, scratch, 0, 0)
+            _add_chunk(scratch, 0, 0, n_rows, layers, chunk, sums)
+    _write_sums(sums, layers, first_row, last_row)
+
+
+@njit(**_OPTIONS)
+def _weight_gradient_features(t, x, layers, bounds):
+    for first in range(bounds[t], bounds[t + 1], _GRADIENT_FEATURES):
+        last = min(first + _GRADIENT_FEATURES, bounds[t + 1])
+        for layer in range(len(layers)):
+            indptr, neurons = layers[layer].indptr, layers[layer].neurons
+            grad_out, grad_weight = layers[layer].grad_out, layers[layer].grad_weight
+            for i in range(first, last):
+                x_i = x[i]
+                k, end = indptr[i], indptr[i + 1]
+                while k + 4 <= end:
+                    g0, g1 = grad_out[neurons[k]], grad_out[neurons[k + 1]]
+                    g2, g3 = grad_out[neurons[k + 2]], grad_out[neurons[k + 3]]
+                    sum0 = sum1 = sum2 = sum3 = np.float32(0.0)
+                    for b in range(x_i.shape[0]):
+                        sum0 += g0[b] * x_i[b]
+                        sum1 += g1[b] * x_i[b]
+                        sum2 += g2[b] * x_i[b]
+                        sum3 += g3[b] * x_i[b]
+                    grad_weight[k], grad_weight[k + 1], grad_weight[k + 2], grad_weight[k + 3] = sum0, sum1, sum2, sum3
+                    k += 4
+                while k < end:
+                    g0 = grad_out[neurons[k]]
+                    sum0 = np.float32(0.0)
+                    for b in range(x_i.shape[0]):
+                        sum0 += g0[b] * x_i[b]
+                    grad_weight[k] = sum0
+                    k += 1
+
+
+@njit(**_OPTIONS)
+def _input_gradient_features(t, indptr, neurons, weight, grad_out, grad_x, bounds):
+    for i in range(bounds[t], bounds[t + 1]):
         grad_i = grad_x[i]
         grad_i[:] = np.float32(0.0)
         k, end = indptr[i], indptr[i + 1]
@@ -235,27 +330,69 @@ def _input_gradient(indptr, neurons, weight, grad_out, grad_x, first, last):
             k += 1
 
 
-@njit(**_SERIAL)
-def _row_product(x, indptr, neurons, weight, out):
+@njit(**_OPTIONS)
+def _transpose_rows(t, rows, out, bounds):
+    whole_tiles = bounds[t] + (bounds[t + 1] - bounds[t]) // gather.TILE_ROWS * gather.TILE_ROWS
+    for row in range(bounds[t], whole_tiles, gather.TILE_ROWS):
+        for j in range(rows.shape[1]):
+            tile = out[j, row : row + gather.TILE_ROWS]
+            for r in range(gather.TILE_ROWS):
+                tile[r] = rows[row + r, j]
+    for row in range(whole_tiles, bounds[t + 1]):
+        for j in range(rows.shape[1]):
+            out[j, row] = rows[row, j]
+
+
+@njit(**_OPTIONS)
+def add_row_product(x, indptr, neurons, weight, out):
+    """Add ``W x`` of a single row ``(features,)`` to ``out`` ``(out_features,)``."""
     for i in range(x.shape[0]):
         x_i = x[i]
         for k in range(indptr[i], indptr[i + 1]):
             out[neurons[k]] += weight[k] * x_i
 
 
-@njit(**_PARALLEL)
-def _add_product_threads(x, pointers, inputs, links, weight, out, bounds):
-    for t in prange(bounds.shape[0] - 1):
-        _add_product(x, pointers, inputs, links, weight, out, bounds[t], bounds[t + 1])
+@njit(**_OPTIONS)
+def _product(x, layers, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _product_rows(t, x, layers, bounds)
+    else:
+        threads.share_out(_product_rows, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
 
 
-@njit(**_PARALLEL)
-def _weight_gradient_threads(x, indptr, neurons, grad_out, grad_weight, bounds):
-    for t in prange(bounds.shape[0] - 1):
-        _weight_gradient(x, indptr, neurons, grad_out, grad_weight, bounds[t], bounds[t + 1])
+@njit(**_OPTIONS)
+def _slices_product(x, keep, kept, layers, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _slices_product_rows(t, x, keep, kept, layers, bounds)
+    else:
+        threads.share_out(_slices_product_rows, (x, keep, kept, layers, bounds), bounds.shape[0] - 1, n_threads, team)
 
 
-@njit(**_PARALLEL)
-def _input_gradient_threads(indptr, neurons, weight, grad_out, grad_x, bounds):
-    for t in prange(bounds.shape[0] - 1):
-        _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds[t], bounds[t + 1])
+@njit(**_OPTIONS)
+def _weight_gradient(x, layers, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _weight_gradient_features(t, x, layers, bounds)
+    else:
+        threads.share_out(_weight_gradient_features, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
+
+
+@njit(**_OPTIONS)
+def _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _input_gradient_features(t, indptr, neurons, weight, grad_out, grad_x, bounds)
+    else:
+        arguments = (indptr, neurons, weight, grad_out, grad_x, bounds)
+        threads.share_out(_input_gradient_features, arguments, bounds.shape[0] - 1, n_threads, team)
+
+
+@njit(**_OPTIONS)
+def _transpose(rows, out, bounds, n_threads, team):
+    if n_threads == 1:
+        for t in range(bounds.shape[0] - 1):
+            _transpose_rows(t, rows, out, bounds)
+    else:
+        threads.share_out(_transpose_rows, (rows, out, bounds), bounds.shape[0] - 1, n_threads, team)

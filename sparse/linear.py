@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,17 +19,49 @@ from .topology import Topology
 BLAS_DENSITY = 0.25
 
 
-class _Links:
-    """A topology as the kernels want it: numpy views, and the positions as a tensor for the scatter path."""
+class Links:
+    """A layer's topology as the kernels want it: numpy arrays, also for a range of the input features alone."""
 
     def __init__(self, topology: Topology, device: torch.device) -> None:
         self.indptr, self.neurons = topology.indptr, topology.neurons
         self.positions = torch.from_numpy(topology.positions).to(device)
-        self._out_features = topology.shape[0]
+        self._out_features, in_features = topology.shape
         self._ranges: dict[tuple[int, int], _Range] = {}
+        self._all = 0, in_features
 
-    def range(self, first: int, last: int) -> _Range:
-        """The links of the features from ``first`` to before ``last``."""
+    def product(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, out_t: torch.Tensor, features: tuple[int, int] | None = None
+    ) -> kernels.Product:
+        """What a product with these features, or all, needs.
+
+        Without a bias, one with the first features starts at 0, and one with later features is added to ``out_t``.
+        """
+        if bias is None:
+            bias = _ADD if features is not None and features[0] > 0 else torch.zeros(self._out_features)
+        order = self._range(features).order
+        return kernels.Product(*order, weight.detach().numpy(), bias.detach().numpy(), out_t.numpy())
+
+    def weight_gradient(
+        self, grad_t: torch.Tensor, grad_weight: torch.Tensor, features: tuple[int, int] | None = None
+    ) -> kernels.WeightGradient:
+        """What the gradient of these features' links needs."""
+        return kernels.WeightGradient(self._range(features).indptr, self.neurons, grad_t.numpy(), grad_weight.numpy())
+
+    def input_gradient(
+        self, weight: torch.Tensor, grad_t: torch.Tensor, features: tuple[int, int] | None = None
+    ) -> torch.Tensor:
+        """The gradient of these features, ``(features, batch)``."""
+        indptr = self._range(features).indptr
+        grad_x = grad_t.new_empty(len(indptr) - 1, grad_t.shape[1])
+        kernels.input_gradient(indptr, self.neurons, weight.detach().numpy(), grad_t.numpy(), grad_x.numpy())
+        return grad_x
+
+    def add_row(self, x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
+        """Add the product with a single row."""
+        kernels.add_row_product(x.detach().numpy(), self.indptr, self.neurons, weight.detach().numpy(), out.numpy())
+
+    def _range(self, features: tuple[int, int] | None) -> _Range:
+        first, last = self._all if features is None else features
         if (first, last) not in self._ranges:
             indptr = self.indptr[first : last + 1]
             self._ranges[first, last] = _Range(indptr, kernels.neuron_order(indptr, self.neurons, self._out_features))
@@ -41,6 +73,9 @@ class _Range(NamedTuple):
     order: kernels.NeuronOrder
 
 
+_ADD = torch.empty(0)
+
+
 class SparseLinear(nn.Module):
     """A linear layer ``y = x W^T + b`` whose weight holds only the links of a sparse ``W``.
 
@@ -48,8 +83,8 @@ class SparseLinear(nn.Module):
     outside the topology cannot exist.
 
     On the CPU in float32 the product runs over the links alone; on other devices, in other dtypes and above
-    :data:`BLAS_DENSITY`, the links are scattered into a dense weight first. A batch whose memory is feature-major (such as
-    the output of another ``SparseLinear``, also through an activation) is used in place, any other is transposed.
+    :data:`BLAS_DENSITY`, the links are scattered into a dense weight first. Outputs and gradients lie in memory as those of
+    ``nn.Linear`` do: autograd's element by element operations take twenty times as long where two layouts meet.
 
     Weights start uniform in ``±1/sqrt(fan-in)``, with the real number of links into the neuron instead of
     ``in_features``, so that a sparse neuron's output has the scale of a dense one's.
@@ -109,7 +144,7 @@ class SparseLinear(nn.Module):
         self.collect_gradient = False
         self.dense_gradient: torch.Tensor | None = None
         self._gradient_pass = -1
-        self._links: _Links | None = None
+        self._links: Links | None = None
 
         shape = (out_features, in_features)
         n_links = topology.n_links if topology is not None else count_links(shape, density)
@@ -201,45 +236,39 @@ class SparseLinear(nn.Module):
     def to_dense(self) -> torch.Tensor:
         """``(out_features, in_features)``: the weights in their places, 0 elsewhere; differentiable."""
         size = self.in_features * self.out_features
-        return _Scatter.apply(self.weight, self._kernel_links().positions, size).view(self.in_features, -1).t()
+        return _Scatter.apply(self.weight, self.links.positions, size).view(self.in_features, -1).t()
 
-    def forward(self, x: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
-        """``(*, in_features)`` to ``(*, out_features)``, feature-major in memory.
-
-        Several inputs are taken as one: ``layer(a, b)`` is ``layer(torch.cat([a, b], dim=-1))`` without the copy.
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(*, in_features)`` to ``(*, out_features)``.
 
         Raises:
-            ValueError: If the inputs do not have ``in_features`` features together.
+            ValueError: If the last dimension is not ``in_features``.
         """
-        parts = (x, *more)
-        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
-        if sum(part.shape[-1] if part.dim() else 0 for part in parts) != self.in_features:
-            raise ValueError(f"x must have {self.in_features} features in its last dimension, got shape {shapes}")
-        if any(part.shape[:-1] != x.shape[:-1] for part in parts):
-            raise ValueError(f"x must come in parts of one batch, got shapes {shapes}")
-        rows = [part.reshape(-1, part.shape[-1]) for part in parts]
-        if self._kernels_are_best(rows):
-            out = _LinkProduct.apply(self, self.weight, self.bias, *rows)
+        if x.dim() == 0 or x.shape[-1] != self.in_features:
+            raise ValueError(f"x must have {self.in_features} features in its last dimension, got shape {tuple(x.shape)}")
+        rows = x.reshape(-1, self.in_features)
+        on_cpu_in_float32 = rows.device.type == "cpu" and rows.dtype == self.weight.dtype == torch.float32
+        if on_cpu_in_float32 and self.multiplies_links(len(rows)) and not torch.is_autocast_enabled("cpu"):
+            out = _LinkProduct.apply(rows, self.weight, self.bias, self)
         else:
             weight = self.to_dense()
             if self.collect_gradient and weight.requires_grad:
-                weight.register_hook(lambda grad: self._add_gradient(grad.t().reshape(-1)))
-            out = dense_product(weight, self.bias, *rows)
+                weight.register_hook(lambda grad: self.add_dense_gradient(grad.t().reshape(-1)))
+            out = nn.functional.linear(rows, weight, self.bias)
         return out.view(*x.shape[:-1], self.out_features)
 
-    def _kernels_are_best(self, rows: Sequence[torch.Tensor]) -> bool:
-        return (
-            all(part.device.type == "cpu" and part.dtype == self.weight.dtype == torch.float32 for part in rows)
-            and (self.density <= BLAS_DENSITY or rows[0].shape[0] == 1)
-            and not torch.is_autocast_enabled("cpu")
-        )
+    def multiplies_links(self, batch: int) -> bool:
+        """Whether the product with a batch on the CPU in float32 runs over the links, and not through BLAS."""
+        return self.density <= BLAS_DENSITY or batch == 1
 
-    def _kernel_links(self) -> _Links:
+    @property
+    def links(self) -> Links:
+        """The links as the kernels want them."""
         if self._links is None:
-            self._links = _Links(self.topology, self.weight.device)
+            self._links = Links(self.topology, self.weight.device)
         return self._links
 
-    def _add_gradient(self, gradient: torch.Tensor) -> None:
+    def add_dense_gradient(self, gradient: torch.Tensor) -> None:
         """Keep the gradient of all places, by the same rule of life as ``weight.grad``."""
         if not self._accumulates():
             return
@@ -333,64 +362,47 @@ class _Scatter(torch.autograd.Function):
 
 
 class _LinkProduct(torch.autograd.Function):
-    """``x W^T + b`` over the links alone, by the CPU kernels; float32. ``x`` may come in several parts."""
+    """``x W^T + b`` over the links alone, by the CPU kernels; float32."""
 
     @staticmethod
     def forward(
-        ctx: Any, layer: SparseLinear, weight: torch.Tensor, bias: torch.Tensor | None, *parts: torch.Tensor
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, layer: SparseLinear
     ) -> torch.Tensor:
-        links = layer._kernel_links()
-        parts_t = [part.detach().t().contiguous() for part in parts]
-        # Feature-major, and not as the transpose of another tensor: torch forbids in-place activations on such a view.
-        out = parts[0].new_empty_strided((parts[0].shape[0], layer.out_features), (1, parts[0].shape[0]))
-        out_t = out.t()
-        out_t.copy_(torch.zeros(1, 1) if bias is None else bias.detach()[:, None])
-        for part_t, (first, last) in zip(parts_t, _ranges(parts_t), strict=True):
-            indptr, order = links.range(first, last)
-            kernels.add_product(part_t.numpy(), indptr, links.neurons, order, weight.detach().numpy(), out_t.numpy())
-        ctx.save_for_backward(weight, *parts_t)
+        links = layer.links
+        if len(x) == 1:
+            x_t = x.detach().t()
+            out = x.new_zeros(1, layer.out_features)
+            if bias is not None:
+                out += bias
+            links.add_row(x[0], weight, out[0])
+        else:
+            x_t = transposed(x.detach())
+            out_t = x.new_empty(layer.out_features, len(x))
+            kernels.product(x_t.numpy(), [links.product(weight, bias, out_t)])
+            out = transposed(out_t)
+        ctx.save_for_backward(weight, x_t)
         ctx.layer, ctx.links = layer, links
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_out: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        weight, *parts_t = ctx.saved_tensors
+        weight, x_t = ctx.saved_tensors
         layer, links = ctx.layer, ctx.links
-        _, needs_weight, needs_bias, *needs_parts = ctx.needs_input_grad
-        grad_t = grad_out.t().contiguous()
-        grad_weight = torch.empty_like(weight) if needs_weight else None
-        grad_parts = [
-            torch.empty_like(part_t) if needed else None for part_t, needed in zip(parts_t, needs_parts, strict=True)
-        ]
-        for part_t, grad_part, (first, last) in zip(parts_t, grad_parts, _ranges(parts_t), strict=True):
-            at = links.range(first, last).indptr, links.neurons
-            if grad_weight is not None:
-                kernels.weight_gradient(part_t.numpy(), *at, grad_t.numpy(), grad_weight.numpy())
-            if grad_part is not None:
-                kernels.input_gradient(*at, weight.detach().numpy(), grad_t.numpy(), grad_part.numpy())
-        if needs_weight and layer.collect_gradient:
-            layer._add_gradient(torch.cat([part_t @ grad_t.t() for part_t in parts_t]).view(-1))
-        grad_bias = grad_t.sum(1) if needs_bias else None
-        return None, grad_weight, grad_bias, *(None if grad is None else grad.t() for grad in grad_parts)
+        needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        grad_t = transposed(grad_out)
+        grad_weight = None
+        if needs_weight:
+            grad_weight = torch.empty_like(weight)
+            kernels.weight_gradient(x_t.contiguous().numpy(), [links.weight_gradient(grad_t, grad_weight)])
+            if layer.collect_gradient:
+                layer.add_dense_gradient((x_t @ grad_t.t()).view(-1))
+        grad_x = transposed(links.input_gradient(weight, grad_t)) if needs_x else None
+        return grad_x, grad_weight, grad_t.sum(1) if needs_bias else None, None
 
 
-def dense_product(weight: torch.Tensor, bias: torch.Tensor | None, *parts: torch.Tensor) -> torch.Tensor:
-    """``nn.functional.linear`` of several inputs taken as one, without concatenating them.
-
-    Args:
-        weight: ``(out_features, in_features)``.
-        bias: ``(out_features,)`` or None.
-        *parts: ``(batch, features)`` each, ``in_features`` together.
-    """
-    (first, last), *ranges = _ranges([part.t() for part in parts])
-    out = nn.functional.linear(parts[0], weight[:, first:last], bias)
-    for part, (first, last) in zip(parts[1:], ranges, strict=True):
-        out = torch.addmm(out, part, weight[:, first:last].t())
-    return out
-
-
-def _ranges(parts_t: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
-    """Each part's range of the features of all."""
-    ends = np.cumsum([len(part_t) for part_t in parts_t]).tolist()
-    return list(zip([0, *ends[:-1]], ends, strict=True))
+def transposed(x: torch.Tensor) -> torch.Tensor:
+    """The transpose, contiguous: ``x.t()`` itself where that is so already, else a copy. float32, on the CPU."""
+    if x.t().is_contiguous():
+        return x.t()
+    return torch.from_numpy(kernels.transposed(x.contiguous().numpy()))

@@ -44,17 +44,15 @@ def resolve_device(name: str) -> str:
 
 
 def set_threads(threads: int | None) -> None:
-    """Let torch and numba use ``threads`` CPU threads; ``None`` leaves both as they are.
+    """Let torch, and with it the kernels, use ``threads`` CPU threads; ``None`` leaves the number as it is.
 
     Raises:
-        ValueError: for more threads than numba started with, which is one per core.
+        ValueError: for more threads than there are cores.
     """
     if threads is None:
         return
-    import numba
     import torch
 
-    if threads > numba.config.NUMBA_NUM_THREADS:
-        raise ValueError(f"threads must be at most {numba.config.NUMBA_NUM_THREADS}, the cores here, not {threads}.")
-    numba.set_num_threads(threads)
+    if threads > (os.cpu_count() or 1):
+        raise ValueError(f"threads must be at most {os.cpu_count()}, the cores here, not {threads}.")
     torch.set_num_threads(threads)

@@ -92,7 +92,7 @@ def test_density_1_without_a_recipe_trains_to_sb3s_bits(algo):
 @pytest.mark.parametrize("path", ["kernels", "scatter"])
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_full_sparse_layers_stay_within_1e_4_of_sb3_for_50_updates(algo, path, monkeypatch):
-    monkeypatch.setattr(SparseLinear, "_kernels_are_best", lambda self, rows: path == "kernels")
+    monkeypatch.setattr(SparseLinear, "multiplies_links", lambda self, batch: path == "kernels")
     dense, full = (make(algo, "MlpPolicy", learning_starts=100).learn(60) for _ in range(2))
     for network in networks(full).values():
         for name, linear in [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]:

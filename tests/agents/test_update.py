@@ -5,8 +5,10 @@ import pytest
 import stable_baselines3 as sb3
 import torch
 from siftrl.agents import SAC, TD3, NoiseReplayBuffer
-from siftrl.agents.update import frozen, polyak_update, q1_value, q_values, with_fused_adam
+from siftrl.agents.update import Reading, frozen, polyak_update, with_fused_adam
 from siftrl.envs import make_ene
+from siftrl.sparse import kernels
+from siftrl.sparse.shared_batch import SharedBatch
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import polyak_update as sb3_polyak_update
@@ -80,14 +82,64 @@ def test_updates_equal_those_of_sb3_under_other_settings(algorithm, kwargs, tmp_
     assert_equal_within_tolerance(trained_twice(algorithm, tmp_path, n_updates=20, **kwargs))
 
 
+def an_agent(algorithm, policy, **kwargs):
+    env = make_ene("InvertedPendulum-v5", 0.9)
+    return algorithm("SparseMlpPolicy", env, policy_kwargs=dict(POLICIES[policy]), buffer_size=10, seed=0, **kwargs)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_q_values_are_the_critics_own(policy):
-    model = SAC("SparseMlpPolicy", make_ene("InvertedPendulum-v5", 0.9), policy_kwargs=POLICIES[policy], buffer_size=10)
+    model = an_agent(SAC, policy)
     observations, actions = torch.randn(7, 40), torch.randn(7, 1)
-    expected = model.critic(observations, actions)
-    for ours, theirs in zip(q_values(model.critic, observations, actions), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(q1_value(model.critic, observations, actions), expected[0], rtol=1e-5, atol=1e-6)
+    expected = torch.cat(model.critic(observations, actions), dim=1)
+    reading = Reading(SharedBatch(observations), model.actor, model.critic)
+    torch.testing.assert_close(reading.q_values(actions), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(reading.q_values(actions, n_critics=1), expected[:, :1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_actors_outputs_are_its_own(policy):
+    observations = torch.randn(7, 40)
+    model = an_agent(SAC, policy)
+    torch.manual_seed(5)
+    expected = model.actor.action_log_prob(observations)
+    torch.manual_seed(5)
+    actions, log_prob = Reading(SharedBatch(observations), model.actor, model.critic).action_log_prob()
+    torch.testing.assert_close(actions, expected[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(log_prob[:, 0], expected[1], rtol=1e-4, atol=1e-5)
+    model = an_agent(TD3, policy)
+    ours = Reading(SharedBatch(observations), model.actor, model.critic).actions()
+    torch.testing.assert_close(ours, model.actor(observations), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("policy", "passes"), [("sparse input", [3, 3, 2]), ("dense", [])])
+def test_an_update_of_sac_fetches_each_batch_once_for_all_networks(policy, passes, monkeypatch):
+    """Actor and critics on the states, actor and targets on the next ones, and the critics again after their step."""
+    model = an_agent(SAC, policy, learning_starts=10**9)
+    model.learn(9)
+    read, product = [], kernels.product
+    monkeypatch.setattr(
+        kernels, "product", lambda x, layers, **keep: read.append((x, len(layers))) or product(x, layers, **keep)
+    )
+    model.train(1, 4)
+    assert [n_layers for x, n_layers in read if len(x) != 1] == passes  # the action, a single feature, is another pass
+
+
+def test_networks_with_a_features_extractor_of_their_own_run_as_sb3_runs_them(tmp_path):
+    class Double(sb3.common.torch_layers.BaseFeaturesExtractor):
+        def forward(self, observations):
+            return 2 * observations
+
+    def extractor(space):
+        return Double(space, space.shape[0])
+
+    model = an_agent(SAC, "sparse input")
+    for network in (model.actor, model.critic):
+        network.features_extractor = extractor(model.observation_space)
+    observations, actions = torch.randn(7, 40), torch.randn(7, 1)
+    reading = Reading(SharedBatch(observations), model.actor, model.critic)
+    expected = torch.cat(model.critic(observations, actions), dim=1)
+    torch.testing.assert_close(reading.q_values(actions), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_pass_through_a_frozen_network_and_stop_at_none_of_its_weights():
@@ -99,18 +151,19 @@ def test_gradients_pass_through_a_frozen_network_and_stop_at_none_of_its_weights
     assert net.weight.requires_grad
 
 
-def test_polyak_update_is_sb3s_to_the_bit():
+def test_polyak_update_is_sb3s():
     torch.manual_seed(0)
     online, targets = [torch.randn(5), torch.randn(2, 3)], [torch.randn(5), torch.randn(2, 3)]
     theirs = [target.clone() for target in targets]
     polyak_update(online, targets, 0.005)
     sb3_polyak_update(online, theirs, 0.005)
-    assert all(torch.equal(ours, other) for ours, other in zip(targets, theirs, strict=True))
+    for ours, other in zip(targets, theirs, strict=True):
+        torch.testing.assert_close(ours, other, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("permute", [False, True])
 @pytest.mark.parametrize("replay_noise", ["exact", "fresh"])
-def test_a_feature_major_batch_equals_the_row_major_one(replay_noise, permute):
+def test_a_shared_batch_equals_the_row_major_one(replay_noise, permute):
     env = make_vec_env(
         make_ene,
         2,
@@ -129,10 +182,11 @@ def test_a_feature_major_batch_equals_the_row_major_one(replay_noise, permute):
         buffer._rng = np.random.default_rng(0)
         return sample(64)
 
-    rows, columns = drawn(buffer.sample), drawn(buffer.sample_columns)
-    for row_major, feature_major in zip(rows, columns, strict=True):
-        assert (row_major is None and feature_major is None) or torch.equal(row_major, feature_major)
-    assert columns.observations.t().is_contiguous()
+    rows, shared = drawn(buffer.sample), drawn(buffer.sample_shared)
+    for row_major, ours in zip(rows, shared, strict=True):
+        ours = ours.rows() if isinstance(ours, SharedBatch) else ours
+        assert (row_major is None and ours is None) or torch.equal(row_major, ours)
+    assert shared.observations.rows().t().is_contiguous()
 
 
 @pytest.mark.parametrize(

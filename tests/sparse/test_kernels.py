@@ -1,8 +1,5 @@
 """The CPU kernels against dense numpy, on one thread and on two."""
 
-import os
-import subprocess
-import sys
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -10,10 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from siftrl.sparse import kernels
+from siftrl.sparse import kernels, threads
+from siftrl.sparse.gather import Slices
 from siftrl.sparse.topology import Topology
 
-needs_two_threads = pytest.mark.skipif(kernels.numba.config.NUMBA_NUM_THREADS < 2, reason="a single core")
+needs_two_threads = pytest.mark.skipif(not threads.TEAM, reason="torch has no OpenMP runtime that kernels could share")
+
+
+NO_BIAS = np.empty(0, np.float32)
 
 
 class Case:
@@ -34,15 +35,21 @@ class Case:
     def links(self):
         return self.topology.indptr, self.topology.neurons
 
-    def forward(self, bias=None):
-        out = np.zeros_like(self.grad_out) if bias is None else np.repeat(bias[:, None], self.x.shape[1], axis=1)
+    def product(self, out, bias=NO_BIAS):
         order = kernels.neuron_order(*self.links, self.topology.shape[0])
-        kernels.add_product(self.x, *self.links, order, self.weight, out)
+        return kernels.Product(*order, self.weight, bias, out)
+
+    def forward(self, bias=None):
+        out = np.full_like(self.grad_out, np.nan)
+        kernels.product(self.x, [self.product(out, np.zeros_like(self.bias) if bias is None else bias)])
         return out
+
+    def gradient(self, grad_weight):
+        return kernels.WeightGradient(*self.links, self.grad_out, grad_weight)
 
     def weight_gradient(self):
         grad_weight = np.full_like(self.weight, np.nan)  # whatever was there must be overwritten
-        kernels.weight_gradient(self.x, *self.links, self.grad_out, grad_weight)
+        kernels.weight_gradient(self.x, [self.gradient(grad_weight)])
         return grad_weight
 
     def input_gradient(self):
@@ -64,13 +71,13 @@ def assert_close(actual, expected):
 
 @contextmanager
 def two_threads():
-    """Make every product worth two threads; gives the numbers of threads that were chosen."""
+    """Make everything worth two threads; gives the numbers of threads that were chosen."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    chosen, choose = [], kernels._threads
+    chosen, choose = [], threads.worth
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
-        monkeypatch.setattr(kernels, "_threads", lambda work: chosen.append(choose(work)) or chosen[-1])
+        monkeypatch.setattr(threads, "MIN_WORK_PER_THREAD", 1)
+        monkeypatch.setattr(threads, "worth", lambda work: chosen.append(choose(work)) or chosen[-1])
         yield chosen
     torch.set_num_threads(before)
 
@@ -81,9 +88,7 @@ def test_products_equal_the_dense_ones(in_features, out_features, batch, density
     Case(in_features, out_features, batch, density, seed).check()
 
 
-@pytest.mark.parametrize(
-    "in_features", [kernels._CHUNK_FEATURES + d for d in (-1, 0, 1)] + [3 * kernels._CHUNK_FEATURES + 7]
-)
+@pytest.mark.parametrize("in_features", [kernels.CHUNK_FEATURES + d for d in (-1, 0, 1)] + [3 * kernels.CHUNK_FEATURES + 7])
 def test_products_are_right_across_chunks_of_features(in_features):
     Case(in_features, out_features=9, batch=5, density=0.3).check()
 
@@ -97,8 +102,9 @@ def test_ranges_of_features_make_up_the_whole(in_features, out_features, batch, 
     for first, last in ((0, cut), (cut, in_features)):
         indptr, neurons = case.topology.indptr[first : last + 1], case.topology.neurons
         order = kernels.neuron_order(indptr, neurons, out_features)
-        kernels.add_product(case.x[first:last], indptr, neurons, order, case.weight, out)
-        kernels.weight_gradient(case.x[first:last], indptr, neurons, case.grad_out, grad_weight)
+        kernels.product(case.x[first:last], [kernels.Product(*order, case.weight, NO_BIAS, out)])
+        gradient = kernels.WeightGradient(indptr, neurons, case.grad_out, grad_weight)
+        kernels.weight_gradient(case.x[first:last], [gradient])
         kernels.input_gradient(indptr, neurons, case.weight, case.grad_out, grad_x[first:last])
     assert_close(out, case.forward())
     assert_close(grad_weight, case.weight_gradient())
@@ -132,37 +138,74 @@ def test_two_threads_are_right_where_one_feature_has_all_links():
         case.check()
 
 
-def test_threads_never_exceed_those_of_torch(monkeypatch):
-    monkeypatch.setattr(kernels, "_MIN_WORK_PER_THREAD", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert kernels._threads(10**9) == 1
+def shared_cases(in_features, out_features, batch, density, n_layers):
+    cases = [Case(in_features, out_features + i, batch, density, seed=i) for i in range(n_layers)]
+    for case in cases:
+        case.x = cases[0].x
+    return cases
 
 
-def test_threaded_kernels_leave_torchs_number_of_threads_alone():
-    code = """
-import torch
-from siftrl.sparse import SparseLinear
-torch.set_num_threads(2)
-SparseLinear(2000, 256, 0.2)(torch.randn(256, 2000))
-print(torch.get_num_threads())
-"""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["2"]
+@given(st.integers(1, 40), st.integers(1, 20), st.integers(1, 20), st.floats(0, 1), st.integers(1, 3))
+@settings(deadline=None, max_examples=50)
+def test_layers_that_share_a_batch_get_the_bits_they_get_alone(in_features, out_features, batch, density, n_layers):
+    cases = shared_cases(in_features, out_features, batch, density, n_layers)
+    outs = [np.full_like(case.grad_out, np.nan) for case in cases]
+    grads = [np.full_like(case.weight, np.nan) for case in cases]
+    kernels.product(cases[0].x, [case.product(out, case.bias) for case, out in zip(cases, outs, strict=True)])
+    kernels.weight_gradient(cases[0].x, [case.gradient(grad) for case, grad in zip(cases, grads, strict=True)])
+    for case, out, grad in zip(cases, outs, grads, strict=True):
+        assert np.array_equal(out, case.forward(case.bias))
+        assert np.array_equal(grad, case.weight_gradient())
 
 
-def test_little_work_stays_on_one_thread():
-    assert kernels._threads(2 * kernels._MIN_WORK_PER_THREAD - 1) == 1
-    assert kernels._threads(0) == 1
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("n_threads", [1, pytest.param(2, marks=needs_two_threads)])
+@pytest.mark.parametrize("in_features", [5, kernels.CHUNK_FEATURES, 2 * kernels.CHUNK_FEATURES + 100])
+def test_a_batch_of_slices_gives_the_bits_of_the_batch_itself(in_features, n_threads, keep):
+    cases = shared_cases(in_features, out_features=7, batch=37, density=0.2, n_layers=2)
+    widths = [in_features // 3, in_features - in_features // 3]
+    rows = np.arange(37)[:, None]
+    slices = Slices.join((np.ascontiguousarray(cases[0].x.T).reshape(-1), rows * in_features + [[0, widths[0]]], widths))
+    kept = np.full_like(cases[0].x, np.nan) if keep else None
+    outs = [np.full_like(case.grad_out, np.nan) for case in cases]
+    with two_threads() if n_threads == 2 else nullcontext():
+        kernels.product(slices, [case.product(out, case.bias) for case, out in zip(cases, outs, strict=True)], keep=kept)
+    for case, out in zip(cases, outs, strict=True):
+        assert np.array_equal(out, case.forward(case.bias))
+    assert kept is None or np.array_equal(kept, cases[0].x)
 
 
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=needs_two_threads)])
+@pytest.mark.parametrize("n_threads", [1, pytest.param(2, marks=needs_two_threads)])
+@pytest.mark.parametrize("shape", [(1, 1), (16, 3), (37, 50), (0, 4), (4, 0)])
+def test_a_transpose_is_a_contiguous_copy(shape, n_threads):
+    rows = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    with two_threads() if n_threads == 2 else nullcontext():
+        columns = kernels.transposed(rows)
+    assert columns.flags.c_contiguous
+    assert np.array_equal(columns, rows.T)
+
+
+def test_nothing_happens_without_layers():
+    kernels.product(np.ones((3, 2), np.float32), [])
+    kernels.weight_gradient(np.ones((3, 2), np.float32), [])
+
+
+@given(st.integers(1, 40), st.integers(1, 30), st.floats(0, 1))
+@settings(deadline=None)
+def test_a_single_row_is_added(in_features, out_features, density):
+    case = Case(in_features, out_features, batch=1, density=density)
+    out = case.bias.copy()
+    kernels.add_row_product(case.x[:, 0], *case.links, case.weight, out)
+    assert_close(out, case.dense @ case.x[:, 0] + case.bias)
+
+
+@pytest.mark.parametrize("n_threads", [1, pytest.param(2, marks=needs_two_threads)])
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_reach_every_linked_result(poison, batch, threads):
+def test_nan_and_infinity_reach_every_linked_result(poison, batch, n_threads):
     case, row = Case(20, 16, batch, density=0.5), batch // 2
     mask = case.topology.mask()
-    with two_threads() if threads == 2 else nullcontext():
+    with two_threads() if n_threads == 2 else nullcontext():
         case.x[3, row] = poison
         out, grad_weight = case.forward(), case.weight_gradient()
         case.grad_out[5, row] = poison
