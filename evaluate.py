@@ -35,7 +35,8 @@ examples:
   # a model that was trained with Stable-Baselines3 elsewhere, and a video of its first episode
   python evaluate.py sac_hopper.zip --env Hopper-v5 --video hopper.gif
 
-A saved model contains pickles, which can run any code when they are loaded: evaluate only what you trust.
+A saved model contains pickles, which can run any code when they are loaded: evaluate only what you trust, or with
+--weights-only, which builds the networks anew from the run's options (a model that train.py saved, that is).
 """
 
 _PLAY, _CHANGE, _OUTPUT = "episodes", "environment, where it shall differ from the saved one", "output"
@@ -49,6 +50,9 @@ class Options:
     seed: int = option(0, "of the episodes; a run's own seed plays those of its evaluations", rule=NOT_NEGATIVE, group=_PLAY)
     stochastic: bool = option(False, "draw the actions instead of taking the most likely ones", group=_PLAY)
     device: str = option("auto", "cpu, cuda, cuda:1, ...", rule=NOT_EMPTY, group=_PLAY)
+    weights_only: bool = option(
+        False, "take nothing but weights and options from the file: no code in it can run", group=_PLAY
+    )
 
     noise_std: float | None = option(None, "standard deviation of the noise", rule=NOT_NEGATIVE, group=_CHANGE)
     noise_distribution: str | None = option(None, "distribution of the noise", rule=DISTRIBUTIONS, group=_CHANGE)

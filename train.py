@@ -30,11 +30,12 @@ examples:
   python train.py --recipe anf --hparams paper --replay-noise fresh --noise 0.98 -n 1000000
   # TD3, all layers sparse, a tenth of the links, the features permuted every 200 000 steps
   python train.py --algo td3 --recipe set --density 0.1 --distribution erk --permute-every 200000
-  # go on where a run ended or was stopped (Ctrl-C is safe), for 50 000 further steps
+  # go on with a run that was stopped or killed, to the same end as if it had not been; and then for 50 000 further steps
+  python train.py -i logs/sac-anf/HalfCheetah-v5_0.9_s0_1
   python train.py -i logs/sac-anf/HalfCheetah-v5_0.9_s0_1 -n 50000
 
-A run writes to <log-folder>/<algo>-<recipe>/<env>_<noise>_s<seed>_<run>/: model.zip, best_model.zip, checkpoint.zip
-(with the replay, for -i), evaluations.npz, 0.monitor.csv, config.json, command.txt and TensorBoard events.
+A run writes to <log-folder>/<algo>-<recipe>/<env>_<noise>_s<seed>_<run>/: model.zip, best_model.zip, the two newest
+checkpoint_<steps>.zip (for -i), evaluations.npz, 0.monitor.csv, config.json, command.txt and TensorBoard events.
 Then: python evaluate.py <that folder>. A saved model contains pickles: load only what you trust.
 """
 
@@ -79,17 +80,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _prepare(given: dict[str, Any], command: str) -> Run:
     # Options are checked first, and torch is loaded only for those that pass: --help and typos answer at once.
-    if "trained_agent" not in given:
-        config, origin = RunConfig(**given), None
-    else:
-        RunConfig(**given)
-        from siftrl.training.origin import continued_config, find_origin
+    config, trained_agent = RunConfig(**given), given.get("trained_agent")
+    from siftrl.training.run import prepare, resume
 
-        origin = find_origin(given["trained_agent"])
-        config = continued_config(given, origin)
-    from siftrl.training.run import prepare
+    if trained_agent is None:
+        return prepare(config, command=command)
+    if Path(trained_agent).is_dir():
+        return resume(given, command=command)
+    from siftrl.training.origin import continued_config, find_origin
 
-    return prepare(config, command=command, origin=origin)
+    origin = find_origin(trained_agent)
+    return prepare(continued_config(given, origin), command=command, origin=origin)
 
 
 if __name__ == "__main__":

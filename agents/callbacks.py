@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..sparse.diagnostics import Coverage, inference_flops, training_flops
-from ..sparse.evolution import Evolution
+from ..sparse.evolution import Evolution, Rewiring
 from .filter import filter_report
 from .networks import layer_table, n_dead_neurons, networks
 
@@ -62,6 +63,25 @@ class SparsityMetrics(BaseCallback):
         self._values: dict[str, Any] = {}
         self._explorations: dict[str, _Exploration] = {}
         self._observed: RunningMeanStd | None = None
+
+    def get_state(self) -> dict[str, Any]:
+        """What was measured so far and when the next measurement is due, as plain values and arrays."""
+        observed = self._observed
+        return {
+            "next": self._next,
+            "values": self._values,
+            "feature_std": self.feature_std,
+            "explorations": {name: exploration.get_state() for name, exploration in self._explorations.items()},
+            "observed": None if observed is None else [observed.mean, observed.var, observed.count],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_state`, once training has started, with the same networks."""
+        self._next, self._values, self.feature_std = state["next"], state["values"], state["feature_std"]
+        for name, exploration in self._explorations.items():
+            exploration.set_state(state["explorations"][name])
+        if self._observed is not None:
+            self._observed.mean, self._observed.var, self._observed.count = state["observed"]
 
     def _on_training_start(self) -> None:
         self._next = self.num_timesteps + self.period_steps
@@ -130,6 +150,21 @@ class _Exploration:
             self._n_rewirings = self._evolution.n_rewirings
             for path, layer in self._evolution.layers.items():
                 self._coverage[path].add(layer.topology)
+
+    def get_state(self) -> dict[str, Any]:
+        """Rewirings seen and the last one, and the places covered in each layer, as plain values and arrays."""
+        return {
+            "n_rewirings": self._n_rewirings,
+            "last": {path: asdict(rewiring) for path, rewiring in self._evolution.last.items()},
+            "coverage": {path: [layer.n_covered, layer._bits] for path, layer in self._coverage.items()},
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_state`."""
+        self._n_rewirings = state["n_rewirings"]
+        self._evolution.last = {path: Rewiring(**rewiring) for path, rewiring in state["last"].items()}
+        for path, (n_covered, bits) in state["coverage"].items():
+            self._coverage[path].n_covered, self._coverage[path]._bits = n_covered, bits
 
     @property
     def dense_gradient_share(self) -> float:

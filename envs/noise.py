@@ -157,6 +157,14 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
         self._key[1] += np.uint64(1)
         return self._with_noise(observation), reward, terminated, truncated, {**info, "noise_key": self._key.copy()}
 
+    def get_wrapper_state(self) -> dict[str, Any]:
+        """This wrapper's own state, without the task's: what the noise comes from, the count of episodes, and the key."""
+        return {"entropy": self._entropy, "episode": self._episode, "key": self._key.copy()}
+
+    def set_wrapper_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_wrapper_state`: the next noise is what it would have been there."""
+        self._entropy, self._episode, self._key = state["entropy"], state["episode"], state["key"].copy()
+
     def _with_noise(self, observation: np.ndarray) -> np.ndarray:
         source = self.noise_source
         whole = np.empty(source.n_features, np.float32)

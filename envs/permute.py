@@ -203,5 +203,13 @@ class PermuteFeatures(gym.Wrapper, RecordConstructorArgs):
         self._steps += 1
         return self._permuted(observation), reward, terminated, truncated, {**info, "permutation": self._permutation}
 
+    def get_wrapper_state(self) -> dict[str, Any]:
+        """This wrapper's own state, without the task's: the count of steps, the order that stands, the chosen one."""
+        return {"steps": self._steps, "permutation": self._permutation, "chosen": self._chosen}
+
+    def set_wrapper_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_wrapper_state`; the order that stood there stands at once."""
+        self._steps, self._permutation, self._chosen = state["steps"], state["permutation"], state["chosen"]
+
     def _permuted(self, observation: np.ndarray) -> np.ndarray:
         return observation[self.permutations.order(self._permutation)]

@@ -1,6 +1,8 @@
 """evaluate.py: as trained, changed, foreign; its JSON and video; and what bad input gets."""
 
+import base64
 import json
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -64,6 +66,51 @@ def test_it_plays_the_episodes_of_the_runs_own_evaluation(run, tmp_path):
     with np.load(run / "evaluations.npz") as evaluations:
         best = evaluations["results"][evaluations["results"].mean(axis=1).argmax()]
     assert figures["episode_rewards"] == pytest.approx(list(best))
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of the file was run')",)
+
+
+def with_bomb(model, path):
+    """A copy of a model's zip, with code in each of its pickles."""
+    with zipfile.ZipFile(model) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name) if name != "data" else _armed(json.loads(source.read("data"))))
+    return path
+
+
+def _armed(data):
+    code = base64.b64encode(pickle.dumps(Bomb())).decode()
+    armed = {name: {**value, ":serialized:": code} for name, value in data.items() if ":serialized:" in str(value)}
+    assert armed
+    return json.dumps({**data, **armed})
+
+
+def test_weights_only_plays_the_same_and_runs_no_code_of_the_file(run, tmp_path):
+    trusted = evaluate(tmp_path, run, "--episodes", 2)
+    path = with_bomb(run / "model.zip", tmp_path / "model.zip")
+    with pytest.raises(SystemExit, match="code of the file was run"):
+        main([str(path)])
+    figures = evaluate(tmp_path, path, "--episodes", 2, "--weights-only")
+    assert {**figures, "model": ""} == {**trusted, "model": ""}
+
+
+def test_weights_only_takes_no_pickle_for_weights(run, tmp_path, capsys):
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(run / "model.zip") as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, pickle.dumps(Bomb()) if name == "policy.pth" else source.read(name))
+    assert main([str(path), "--weights-only"]) == 2
+    assert f"cannot load the weights of {path}" in capsys.readouterr().err
+
+
+def test_weights_only_needs_the_runs_options(tmp_path, capsys):
+    path = tmp_path / "foreign.zip"
+    sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=10, device="cpu").save(path)
+    assert main([str(path), "--env", "Pendulum-v1", "--weights-only"]) == 2
+    assert "weights-only needs a model that train.py saved" in capsys.readouterr().err
 
 
 def test_a_folder_of_runs_and_a_model_without_its_folder_will_do(run, tmp_path):
@@ -167,7 +214,7 @@ BAD_INPUT = [
     (lambda run, tmp: [write(tmp / "empty.zip", b"")], "is empty"),
     (lambda run, tmp: [write(tmp / "text.zip", b"text")], "is no intact zip"),
     (lambda run, tmp: [write(tmp / "cut.zip", (run / "model.zip").read_bytes()[:9000])], "zip"),
-    (lambda run, tmp: [str(run / "checkpoint.zip")], "holds no model"),
+    (lambda run, tmp: [str(run / "checkpoint_150.zip")], "holds no model"),
     (lambda run, tmp: [str(run), "--episodes", "0"], "episodes must be at least 1, not 0"),
     (lambda run, tmp: [str(run), "--episode", "3"], "Did you mean --episodes?"),
     (lambda run, tmp: [str(run), "--noise-std", "-1"], "noise-std must be 0 or more"),

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from siftrl.agents.presets import PRESETS
 from siftrl.train import main
 from siftrl.training.archive import read_provenance
 from siftrl.training.config import RunConfig
+from siftrl.training.folder import FolderLock
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--env", "InvertedPendulum-v5", "--noise", "0.5", "--recipe", "dense", "--buffer-size", "1000", "--verbose", "0"]
@@ -63,7 +65,8 @@ def test_the_run_folder_holds_what_is_promised(finished):
     assert names == {
         "0.monitor.csv",
         "best_model.zip",
-        "checkpoint.zip",
+        "checkpoint_150.zip",
+        "checkpoint_300.zip",
         "command.txt",
         "config.json",
         "evaluations.npz",
@@ -108,9 +111,10 @@ def test_tensorboard_has_the_promised_keys(finished):
     assert {"filter/qf0/links_per_noise_feature", "filter/qf0/strength_ratio", "train/critic_loss"} <= keys
 
 
-def test_a_run_goes_on_from_its_checkpoint(finished, tmp_path, capsys):
+def test_a_new_run_goes_on_from_a_checkpoint(finished, tmp_path):
     folder, *_ = finished
-    assert main(["-i", str(folder), "-n", "60", "-f", str(tmp_path), "--eval-freq", "0", "--verbose", "0"]) == 0
+    argv = ["-i", str(folder / "checkpoint_300.zip"), "-n", "60", "-f", str(tmp_path), "--eval-freq", "0", "--verbose", "0"]
+    assert main(argv) == 0
     (continued,) = run_folders(tmp_path)
     before, after = SAC.load(folder / "model.zip"), SAC.load(continued / "model.zip")
     assert after.num_timesteps == 360
@@ -118,13 +122,11 @@ def test_a_run_goes_on_from_its_checkpoint(finished, tmp_path, capsys):
     steps = [next(iter(model.critic.optimizer.state.values()))["step"] for model in (before, after)]
     assert steps[1] == steps[0] + 60
     config = json.loads((continued / "config.json").read_text())["config"]
-    assert (config["n_timesteps"], config["trained_agent"], config["permute_every"]) == (360, str(folder), 120)
+    assert (config["n_timesteps"], config["permute_every"]) == (360, 120)
     from siftrl.training.checkpoint import restore_replay
 
-    restore_replay(after, continued / "checkpoint.zip")
+    restore_replay(after, continued / "checkpoint_360.zip")
     assert after.replay_buffer.pos == 360
-    assert main(["-i", str(folder)]) == 2
-    assert "has done its 300 steps" in capsys.readouterr().err
 
 
 def test_a_lone_model_goes_on_without_its_replay(finished, tmp_path):
@@ -134,6 +136,41 @@ def test_a_lone_model_goes_on_without_its_replay(finished, tmp_path):
     (continued,) = run_folders(tmp_path)
     best = read_provenance(folder / "best_model.zip").num_timesteps
     assert read_provenance(continued / "model.zip").num_timesteps == best + 20
+
+
+def test_a_run_goes_on_in_its_folder(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    assert main(["-i", str(tmp_path)]) == 2
+    assert "has done its 300 steps; say how many further ones with -n" in capsys.readouterr().err
+    assert main(["-i", str(folder), "--noise", "0.7"]) == 2
+    assert "noise is 0.5 in the run to go on with and cannot become 0.7" in capsys.readouterr().err
+    assert main(["-i", str(folder), "-n", "120"]) == 0
+    assert f"Goes on from {folder / 'checkpoint_300.zip'} after 300 environment steps" in capsys.readouterr().out
+    assert run_folders(tmp_path) == [folder]
+    assert json.loads((folder / "config.json").read_text())["config"]["n_timesteps"] == 420
+    provenance = read_provenance(folder / "model.zip")
+    assert (provenance.num_timesteps, provenance.planned_timesteps) == (420, 300)
+    assert [line.split()[-2:] for line in (folder / "command.txt").read_text().splitlines()][1:] == [["-n", "120"]]
+    with np.load(folder / "evaluations.npz") as evaluations:
+        assert list(evaluations["timesteps"]) == [100, 200, 300, 400]
+
+
+def test_a_run_without_an_intact_checkpoint_is_one_sentence(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    for path in folder.glob("checkpoint_*.zip"):
+        os.truncate(path, 1000)
+    assert main(["-i", str(folder)]) == 2
+    *warnings, error = capsys.readouterr().err.splitlines()
+    assert [f"checkpoint_{steps}.zip is damaged" in warning for steps, warning in zip((300, 150), warnings, strict=True)]
+    assert error.endswith("has no checkpoint to go on from: those that are there are damaged.")
+
+
+def test_a_run_that_is_still_going_on_is_left_alone(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    lock = FolderLock(folder)
+    assert main(["-i", str(folder), "-n", "10"]) == 2
+    assert "is still going on in another process" in capsys.readouterr().err
+    lock.release()
 
 
 def test_several_environments_share_the_budget_of_steps_and_updates(tmp_path):
@@ -230,6 +267,7 @@ BAD_INPUT = [
     (["--threads", "100000"], "threads must be at most"),
     (["--permute", "--permute-every", "10"], "exclude each other"),
     (["-i", "nowhere"], "there is no run folder or model at nowhere"),
+    (["-i", str(ROOT / "docs")], "holds no run: no config.json in it or below"),
     (["-i", __file__], "is no intact zip"),
     (["-f", __file__], "cannot write to the log folder"),
     (["-tb", __file__], "cannot write TensorBoard events"),

@@ -7,23 +7,29 @@ from typing import Any
 
 import numpy as np
 import stable_baselines3
+from stable_baselines3.common.save_util import load_from_zip_file, recursive_setattr
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..agents import SAC, TD3
 from ..agents.presets import build_kwargs
-from .archive import inspect_model, read_provenance
-from .checkpoint import restore_replay
+from .archive import Provenance, inspect_model, read_provenance
+from .checkpoint import Checkpoint, model_of, restore_replay
 from .config import RunConfig
 from .origin import Origin
 
 _ALGORITHMS = {"sac": SAC, "td3": TD3}
-# Sets the random numbers after a resumption apart from all others of the run.
-_RESUMED = 0x5E5
+# Sets the random numbers of a continued run apart from all others.
+_CONTINUED = 0x5E5
 _SB3_LEARNING_STARTS = 100
 
 
-def agent_arguments(config: RunConfig, env: VecEnv) -> tuple[dict[str, Any], dict[str, Any]]:
+def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The policy's and the algorithm's arguments that ``config`` resolves to in ``env``.
+
+    Args:
+        config: the run's options.
+        env: its environments.
+        planned_timesteps: environment steps that schedules are made for.
 
     Raises:
         ValueError: for a recipe or a distribution that does not exist, and for a density that cannot be had.
@@ -42,8 +48,8 @@ def agent_arguments(config: RunConfig, env: VecEnv) -> tuple[dict[str, Any], dic
         )
 
     # The preset says how many steps pass before the first update; how many updates follow decides its schedules.
-    learning_starts = build(config.n_timesteps)[1].get("learning_starts", _SB3_LEARNING_STARTS)
-    policy_kwargs, algorithm_kwargs = build(max(config.n_timesteps - learning_starts, 1))
+    learning_starts = build(planned_timesteps)[1].get("learning_starts", _SB3_LEARNING_STARTS)
+    policy_kwargs, algorithm_kwargs = build(max(planned_timesteps - learning_starts, 1))
     algorithm_kwargs["buffer_size"] = config.buffer_size
     algorithm_kwargs["replay_buffer_kwargs"] = {"replay_noise": config.replay_noise, "on_permute": config.on_permute}
     if config.n_envs > 1:
@@ -76,10 +82,65 @@ def continued_agent(origin: Origin, env: VecEnv, device: str) -> Any:
     agent = _load(_ALGORITHMS[config.algo], origin.path, origin.model(), env=env, device=device)
     if origin.has_replay:
         restore_replay(agent, origin.path)
-    # With the run's own seed the environments would play their first episodes, and their noise, all over again.
-    seed = int(np.random.SeedSequence((config.seed, done, _RESUMED)).generate_state(1)[0] >> 1)
-    agent.set_random_seed(seed)
+    agent.set_random_seed(continued_seed(config.seed, done))
     return agent
+
+
+def continued_seed(seed: int, num_timesteps: int) -> int:
+    """A seed for what a run cannot take up where it stopped after ``num_timesteps`` environment steps.
+
+    With the run's own ``seed`` the environments would play their first episodes, and their noise, all over again.
+    """
+    return int(np.random.SeedSequence((seed, num_timesteps, _CONTINUED)).generate_state(1)[0] >> 1)
+
+
+def restore_agent(agent: Any, checkpoint: Checkpoint) -> None:
+    """Give a new agent the networks, the optimisers, the count of steps and the replay of ``checkpoint``.
+
+    Raises:
+        ValueError: where they are those of another agent.
+    """
+    _load_parameters(agent, checkpoint.path, model_of(checkpoint.path))
+    restore_replay(agent, checkpoint.path)
+    agent.num_timesteps = checkpoint.provenance.num_timesteps
+
+
+def weights_only_agent(path: Path, provenance: Provenance, env: VecEnv, device: str) -> Any:
+    """The agent saved at ``path``, to act in ``env``: built anew from its options, with the saved weights.
+
+    Nothing in the file is unpickled, so that no code of it can run.
+
+    Raises:
+        ValueError: where the weights are not those of such an agent.
+    """
+    _check_features(path, env)
+    config = provenance.config
+    policy_kwargs, algorithm_kwargs = agent_arguments(config, env, provenance.planned_timesteps or config.n_timesteps)
+    # Acting needs no memory of the past: a replay of full size could be larger than this machine.
+    agent = new_agent(config, env, device, policy_kwargs, {**algorithm_kwargs, "buffer_size": 1})
+    _load_parameters(agent, path, path)
+    return agent
+
+
+def _load_parameters(agent: Any, path: Path, file: Any) -> None:
+    try:
+        _, parameters, variables = load_from_zip_file(file, load_data=False, device=agent.device)
+        agent.set_parameters(parameters, device=agent.device)
+        for name, value in (variables or {}).items():
+            if value is not None:
+                recursive_setattr(agent, f"{name}.data", value.data)
+    except Exception as error:
+        # Foreign content raises anything; the user needs to know which file, and the reason in brief.
+        raise ValueError(f"cannot load the weights of {path}: {type(error).__name__}: {error}") from error
+
+
+def _check_features(path: Path, env: VecEnv) -> str:
+    """The algorithm saved at ``path``, which must read as many features as ``env`` has."""
+    saved = inspect_model(path)
+    offered = env.observation_space.shape[0]
+    if saved.n_features not in (None, offered):
+        raise ValueError(f"the agent reads {saved.n_features:,} features, but this environment has {offered:,}.")
+    return saved.algorithm
 
 
 def saved_agent(path: Path, env: VecEnv, device: str) -> Any:
@@ -88,14 +149,8 @@ def saved_agent(path: Path, env: VecEnv, device: str) -> Any:
     Raises:
         ValueError: where ``path`` holds no agent, or one that reads another number of features than ``env`` gives.
     """
-    saved = inspect_model(path)
-    offered = env.observation_space.shape[0]
-    if saved.n_features not in (None, offered):
-        raise ValueError(f"the agent reads {saved.n_features:,} features, but this environment has {offered:,}.")
-    if read_provenance(path) is None:
-        algorithm = getattr(stable_baselines3, saved.algorithm.upper())
-    else:
-        algorithm = _ALGORITHMS[saved.algorithm]
+    name = _check_features(path, env)
+    algorithm = getattr(stable_baselines3, name.upper()) if read_provenance(path) is None else _ALGORITHMS[name]
     return _load(
         algorithm,
         path,
@@ -104,8 +159,7 @@ def saved_agent(path: Path, env: VecEnv, device: str) -> Any:
         device=device,
         # Other noise has other bounds; the policy reads the numbers all the same.
         custom_objects={"observation_space": env.observation_space},
-        # Acting needs no memory of the past: a replay of full size could be larger than this machine.
-        buffer_size=1,
+        buffer_size=1,  # see weights_only_agent
     )
 
 

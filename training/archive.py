@@ -26,11 +26,14 @@ class Provenance:
         config: the run's options.
         permutation: number of the feature order at the moment of saving, as :func:`siftrl.envs.make_ene` counts them.
         num_timesteps: environment steps behind the model.
+        planned_timesteps: environment steps that the schedules of its networks were made for; a run that is prolonged
+            keeps its schedules. ``None``: as many as ``config`` says.
     """
 
     config: RunConfig
     permutation: int = 0
     num_timesteps: int = 0
+    planned_timesteps: int | None = None
 
     def to_json(self) -> str:
         """As JSON, with the format's number and the version that wrote it."""
@@ -41,6 +44,7 @@ class Provenance:
             "siftrl": __version__,
             "permutation": self.permutation,
             "num_timesteps": self.num_timesteps,
+            "planned_timesteps": self.planned_timesteps,
             "config": self.config.to_dict(),
         }
         return json.dumps(content, indent=2)
@@ -55,7 +59,8 @@ class Provenance:
         content = json.loads(text)
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')}, this version reads format {FORMAT}.")
-        return cls(RunConfig.from_dict(content["config"]), int(content["permutation"]), int(content["num_timesteps"]))
+        config, planned = RunConfig.from_dict(content["config"]), content.get("planned_timesteps")
+        return cls(config, int(content["permutation"]), int(content["num_timesteps"]), planned)
 
 
 def save_model(model: Any, path: str | os.PathLike, provenance: Provenance) -> None:

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..agents.filter import FilterRow, filter_report
 from . import report
-from .agent import saved_agent
+from .agent import saved_agent, weights_only_agent
 from .archive import Provenance, inspect_model, read_provenance
 from .atomic import atomic_write_text
 from .device import resolve_device
@@ -34,6 +34,7 @@ class Wishes(Protocol):
     seed: int
     stochastic: bool
     device: str
+    weights_only: bool
     noise_std: float | None
     noise_distribution: str | None
     permutation: int | None
@@ -104,7 +105,7 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     permutation = provenance.permutation if wishes.permutation is None and provenance else wishes.permutation
     if permutation is not None and env.has_attr("permutations"):
         env.env_method("set_permutation", permutation)
-    agent = saved_agent(path, env, resolve_device(wishes.device))
+    agent = _load(path, provenance, env, wishes)
     reads_features = hasattr(agent, "critic")
     observed = RunningMeanStd(epsilon=0.0, shape=env.observation_space.shape)
 
@@ -131,6 +132,15 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     if wishes.json is not None:
         atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
     return assessment
+
+
+def _load(path: Path, provenance: Provenance | None, env: VecEnv, wishes: Wishes) -> Any:
+    device = resolve_device(wishes.device)
+    if not wishes.weights_only:
+        return saved_agent(path, env, device)
+    if provenance is None:
+        raise ValueError(f"weights-only needs a model that train.py saved, which {path} is not: it lacks the run's options.")
+    return weights_only_agent(path, provenance, env, device)
 
 
 def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def atomic_write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text.encode())
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writes that a kill broke off; to be called where nobody else writes to ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

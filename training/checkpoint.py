@@ -1,38 +1,132 @@
-"""Checkpoints: one file from which a run goes on, written atomically, so that its parts always belong together.
+"""Checkpoints: files from which a run goes on as if it had never stopped, written atomically, the two newest kept.
 
-A checkpoint is a zip (stored, not compressed) with ``model.zip`` (weights, optimisers, topology, counters and
-provenance, loadable by itself) and ``replay.pkl``. Readers ignore members that they do not know, so that further state
-can join without a new format.
+A checkpoint is a sealed archive (see ``sealed.py``): ``model.zip`` (weights, optimisers, topology and provenance, loadable
+by itself), the replay (see ``replay_file.py``), and the state of everything else (see ``snapshot.py``).
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from .archive import Provenance, open_archive, write_model
+from .archive import Provenance, open_archive, read_provenance, write_model
 from .atomic import atomic_write
+from .memory import human_bytes
+from .replay_file import filled_nbytes, read_replay, write_replay
+from .report import warn
+from .sealed import SealedWriter, check_seal, versions
+from .snapshot import read_snapshot, write_snapshot
 
-MODEL_MEMBER = "model.zip"
-REPLAY_MEMBER = "replay.pkl"
+_STEM = "checkpoint_"
+_MODEL = "model.zip"
+_ROOM = 2**24  # bytes beyond model and replay, more than any state takes
 
 
-def save_checkpoint(model: Any, path: str | os.PathLike, provenance: Provenance) -> None:
-    """Write everything that ``model`` needs to go on to ``path``, atomically."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """An intact checkpoint.
+
+    Args:
+        path: its file.
+        provenance: which run it is of, and how far that had come.
+        state: what the run gave as its state.
+    """
+
+    path: Path
+    provenance: Provenance
+    state: dict[str, Any]
+
+
+def checkpoint_path(folder: Path, num_timesteps: int) -> Path:
+    """Where the checkpoint after so many environment steps stands."""
+    return folder / f"{_STEM}{num_timesteps}.zip"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in ``folder``, the one of most steps first; whether they are intact is another question."""
+    found = [path for path in folder.glob(f"{_STEM}*.zip") if path.stem.removeprefix(_STEM).isdigit()]
+    return sorted(found, key=_steps, reverse=True)
+
+
+def _steps(path: Path) -> int:
+    return int(path.stem.removeprefix(_STEM))
+
+
+def save_checkpoint(folder: Path, model: Any, provenance: Provenance, state: dict[str, Any]) -> Path:
+    """Write everything that a run needs to go on, then remove all older checkpoints but one.
+
+    Checkpoints of more steps go too: they were passed over as damaged, or the run went on from before them.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        OSError: where it cannot be written or has no room; what was there before is still there then.
+    """
+    path = checkpoint_path(folder, provenance.num_timesteps)
     part = io.BytesIO()
     write_model(model, part, provenance)
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(MODEL_MEMBER, part.getbuffer())
-        with archive.open(REPLAY_MEMBER, "w", force_zip64=True) as member:
-            _FilledRowsPickler(model.replay_buffer, member).dump(model.replay_buffer)
+    _require_room(folder, part.getbuffer().nbytes + filled_nbytes(model.replay_buffer) + _ROOM)
+    with atomic_write(path) as file, SealedWriter(file, provenance.num_timesteps) as archive:
+        archive.write(_MODEL, part.getbuffer())
+        write_replay(archive, model.replay_buffer)
+        write_snapshot(archive, state)
+    older = [other for other in checkpoints(folder) if _steps(other) < provenance.num_timesteps]
+    for other in checkpoints(folder):
+        if other not in (path, *older[:1]):
+            other.unlink()
+    return path
+
+
+def _require_room(folder: Path, nbytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < nbytes:
+        reason = f"a checkpoint takes {human_bytes(nbytes)}, but {human_bytes(free)} are free"
+        raise OSError(errno.ENOSPC, reason, os.fspath(folder))
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint:
+    """The newest intact checkpoint in ``folder``; a damaged one is named in a warning, and the one before it tried.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    found = checkpoints(folder)
+    for path in found:
+        try:
+            return read_checkpoint(path)
+        except ValueError as error:
+            warn(str(error))
+    reason = "those that are there are damaged" if found else "it was stopped before its first"
+    raise ValueError(f"the run {folder} has no checkpoint to go on from: {reason}.")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Check every byte of a checkpoint and read it, but for model and replay. No code of the file is run.
+
+    Raises:
+        ValueError: where it is damaged or foreign.
+    """
+    manifest = check_seal(path)
+    others = {name: there for name, there in manifest["versions"].items() if versions().get(name) != there}
+    if others:
+        found = ", ".join(f"{name} {there}" for name, there in others.items())
+        warn(f"{path} was written with other versions ({found}): the run may end otherwise than it would have.")
+    with zipfile.ZipFile(path) as archive:
+        state = read_snapshot(archive)
+    provenance = read_provenance(path, model_of(path))
+    if provenance is None:
+        raise ValueError(f"the checkpoint {path} does not say which run it is of.")
+    return Checkpoint(path, provenance, state)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -42,48 +136,27 @@ def is_checkpoint(path: Path) -> bool:
         ValueError: where it is no intact zip.
     """
     with open_archive(path) as archive:
-        return MODEL_MEMBER in archive.namelist()
+        return _MODEL in archive.namelist()
 
 
 def model_of(path: Path) -> io.BytesIO:
     """The model archive inside the checkpoint at ``path``, as a file that SB3's ``load`` takes."""
     with zipfile.ZipFile(path) as archive:
-        return io.BytesIO(archive.read(MODEL_MEMBER))
+        return io.BytesIO(archive.read(_MODEL))
 
 
 def restore_replay(model: Any, path: Path) -> None:
-    """Give ``model`` the replay of the checkpoint at ``path``."""
-    with zipfile.ZipFile(path) as archive, archive.open(REPLAY_MEMBER) as member:
-        model.replay_buffer = pickle.load(member)
-    model.replay_buffer.device = model.device
+    """Fill the empty replay of ``model`` from the checkpoint at ``path``.
 
-
-class _FilledRowsPickler(pickle.Pickler):
-    """Pickles a replay buffer without the rows that are still empty: a young buffer of a million rows stays small."""
-
-    def __init__(self, buffer: Any, file: BinaryIO) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.rows = buffer.buffer_size
-        self.filled = self.rows if buffer.full else buffer.pos
-
-    def reducer_override(self, obj: Any) -> Any:
-        """Cut arrays that have a row for each transition and nothing but zeros after the filled ones."""
-        if type(obj) is not np.ndarray or obj.ndim == 0 or len(obj) != self.rows or obj.dtype.hasobject:
-            return NotImplemented
-        if self.filled == self.rows or obj[self.filled :].any():
-            return NotImplemented
-        return _with_empty_rows, (obj[: self.filled].copy(), self.rows)
-
-
-def _with_empty_rows(filled: np.ndarray, rows: int) -> np.ndarray:
-    """Undo the cut of :class:`_FilledRowsPickler`; empty rows cost no memory until they are written."""
-    array = np.zeros((rows, *filled.shape[1:]), filled.dtype)
-    array[: len(filled)] = filled
-    return array
+    Raises:
+        ValueError: where it is of another size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        read_replay(archive, model.replay_buffer)
 
 
 class PeriodicCheckpoint(BaseCallback):
-    """Calls ``save`` whenever another ``every`` environment steps are done.
+    """Calls ``save`` whenever another ``every`` environment steps are done; where the disk fails it, training goes on.
 
     Before new steps are collected, that is: the step that completes a period is then in the replay and learnt from.
     """
@@ -94,13 +167,17 @@ class PeriodicCheckpoint(BaseCallback):
         self._periods = 0
 
     def _on_training_start(self) -> None:
-        self._periods = self.num_timesteps // self.every
+        self._periods = self.model.num_timesteps // self.every
 
     def _on_rollout_start(self) -> None:
         periods = self.model.num_timesteps // self.every
-        if periods != self._periods:
-            self._periods = periods
+        if periods == self._periods:
+            return
+        self._periods = periods
+        try:
             self.save()
+        except OSError as error:
+            warn(f"no checkpoint after {self.model.num_timesteps:,} environment steps: {error}. The last one stands.")
 
     def _on_step(self) -> bool:
         return True

@@ -127,7 +127,8 @@ class RunConfig:
     buffer_size: int = option(1_000_000, "transitions that the replay holds", rule=AT_LEAST_ONE, group=TRAINING)
     trained_agent: str | None = option(
         None,
-        "continue a run: weights, optimisers, topology, counters, and the replay where it was saved",
+        "a run folder: go on with that run as if it had never stopped; a zip: a new run with its weights, optimisers, "
+        "topology, counters, and its replay if it is a checkpoint",
         rule=NOT_EMPTY,
         short="-i",
         group=TRAINING,

@@ -21,7 +21,14 @@ def evaluation_seed(seed: int) -> int:
     return seed + _EVALUATION_SEEDS
 
 
-def make_vec_env(ene_kwargs: dict[str, Any], *, n_envs: int = 1, seed: int, monitor_folder: Path | None = None) -> VecEnv:
+def make_vec_env(
+    ene_kwargs: dict[str, Any],
+    *,
+    n_envs: int = 1,
+    seed: int,
+    monitor_folder: Path | None = None,
+    append: bool = False,
+) -> VecEnv:
     """Environments in SB3's vectorised form, seeded ``seed``, ``seed + 1``, …; their resets so seeded too.
 
     Args:
@@ -29,6 +36,7 @@ def make_vec_env(ene_kwargs: dict[str, Any], *, n_envs: int = 1, seed: int, moni
         n_envs: how many.
         seed: of the first one.
         monitor_folder: where ``<number>.monitor.csv`` files with return and length of each episode go, if anywhere.
+        append: go on writing the files that are there.
 
     Raises:
         ValueError: for a task that does not exist or cannot be buried in noise.
@@ -38,7 +46,8 @@ def make_vec_env(ene_kwargs: dict[str, Any], *, n_envs: int = 1, seed: int, moni
         def make() -> gym.Env:
             env = make_ene(**ene_kwargs)
             env.action_space.seed(seed + rank)
-            return Monitor(env, None if monitor_folder is None else str(monitor_folder / str(rank)))
+            file = None if monitor_folder is None else str(monitor_folder / str(rank))
+            return Monitor(env, file, override_existing=not append)
 
         return make
 

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from .atomic import atomic_write
 from .folder import BEST_MODEL, EVALUATIONS
-from .stopping import StopRequest
+from .stopping import Stopped, StopRequest
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,6 @@ class Episodes:
         returns = np.array(self.returns)
         spread = f" ± {returns.std():,.1f}" if len(returns) > 1 else ""
         return f"return {returns.mean():,.1f}{spread}, length {np.mean(self.lengths):,.0f}"
-
-
-class _Stopped(Exception):  # noqa: N818 - no error: the user asked for it
-    """Leaves an evaluation that a requested stop made pointless."""
 
 
 def evaluate(
@@ -48,6 +44,7 @@ def evaluate(
 class PeriodicEvaluation(BaseCallback):
     """Evaluates every ``every`` environment steps, whatever the number of training environments.
 
+    It does so once the update that follows the step is done, and before the next step: there a run can also stop and go on.
     Each evaluation plays the same episodes, so that two of them differ by the policy alone.
 
     Args:
@@ -57,7 +54,7 @@ class PeriodicEvaluation(BaseCallback):
         seed: of the evaluation environment.
         folder: where ``evaluations.npz`` (SB3's format) and ``best_model.zip`` go.
         save: writes the model to a path.
-        stop: an evaluation is abandoned once this asks to stop.
+        stop: once this asks to stop, an evaluation is abandoned by :class:`Stopped`, and stays due.
         announce: receives one line for each evaluation.
     """
 
@@ -80,26 +77,42 @@ class PeriodicEvaluation(BaseCallback):
         self.history: list[tuple[int, Episodes]] = []
         self._periods = 0
 
+    def get_state(self) -> dict[str, Any]:
+        """The evaluations so far, the best mean return, and the period of the last one, as plain values."""
+        evaluations = [[steps, episodes.returns, episodes.lengths] for steps, episodes in self.history]
+        return {"evaluations": evaluations, "best": self.best, "periods": self._periods}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_state`."""
+        self.history = [(steps, Episodes(tuple(r), tuple(lengths))) for steps, r, lengths in state["evaluations"]]
+        self.best, self._periods = state["best"], state["periods"]
+
     def _on_training_start(self) -> None:
-        self._periods = self.num_timesteps // self.every
+        self._periods = self.model.num_timesteps // self.every
+
+    def _on_rollout_start(self) -> None:
+        self._evaluate_if_due()
+
+    def _on_training_end(self) -> None:
+        self._evaluate_if_due()
 
     def _on_step(self) -> bool:
-        if self.num_timesteps // self.every == self._periods:
-            return True
-        self._periods = self.num_timesteps // self.every
-        try:
-            played = evaluate(self.model, self.env, episodes=self.episodes, seed=self.seed, callback=self._leave_if_stopped)
-        except _Stopped:
-            return False
-        self._record(played)
         return True
+
+    def _evaluate_if_due(self) -> None:
+        periods = self.model.num_timesteps // self.every
+        if periods == self._periods:
+            return
+        played = evaluate(self.model, self.env, episodes=self.episodes, seed=self.seed, callback=self._leave_if_stopped)
+        self._periods = periods
+        self._record(played)
 
     def _leave_if_stopped(self, _locals: dict[str, Any], _globals: dict[str, Any]) -> None:
         if self.stop.signal is not None:
-            raise _Stopped
+            raise Stopped
 
     def _record(self, played: Episodes) -> None:
-        self.history.append((self.num_timesteps, played))
+        self.history.append((self.model.num_timesteps, played))
         with atomic_write(self.folder / EVALUATIONS) as file:
             np.savez(
                 file,
@@ -111,10 +124,10 @@ class PeriodicEvaluation(BaseCallback):
         self.logger.record("eval/mean_reward", mean)
         self.logger.record("eval/std_reward", float(np.std(played.returns)))
         self.logger.record("eval/mean_ep_length", float(np.mean(played.lengths)))
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        self.logger.dump(self.num_timesteps)
+        self.logger.record("time/total_timesteps", self.model.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.model.num_timesteps)
         is_best = mean > self.best
         if is_best:
             self.best = mean
             self.save(self.folder / BEST_MODEL)
-        self.announce(f"{self.num_timesteps:>12,} steps: {played}{'  (best so far)' if is_best else ''}")
+        self.announce(f"{self.model.num_timesteps:>12,} steps: {played}{'  (best so far)' if is_best else ''}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ CONFIG = "config.json"
 COMMAND = "command.txt"
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
-CHECKPOINT = "checkpoint.zip"
 EVALUATIONS = "evaluations.npz"
 
 
@@ -57,6 +57,48 @@ def new_run_folder(config: RunConfig) -> Iterator[Path]:
                 if parent not in existing:
                     parent.rmdir()
         raise
+
+
+class FolderLock:
+    """Keeps other processes from writing to the same run, until it is released, forgotten, or the process ends or is killed.
+
+    Raises:
+        ValueError: where another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        # Windows knows no locks on folders: there, users have to take care themselves.
+        self._descriptor = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
+        if self._descriptor is None:
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise ValueError(f"the run {folder} is still going on in another process.") from error
+
+    def __del__(self) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others write."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def find_run(path: Path) -> Path:
+    """The run folder that the folder ``path`` means: itself, or the one below that was written to last.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    runs = [config.parent for config in path.rglob(CONFIG)]
+    if not runs:
+        raise ValueError(f"the folder {path} holds no run: no {CONFIG} in it or below.")
+    return max(runs, key=lambda run: max(file.stat().st_mtime_ns for file in run.iterdir()))
 
 
 def find_model(path: str | Path, names: tuple[str, ...] = (MODEL, BEST_MODEL)) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import is_checkpoint, model_of
 from .config import MACHINE, RECORD, RunConfig
-from .folder import BEST_MODEL, CHECKPOINT, MODEL, find_model
+from .folder import find_model
 from .options import spelling
 
 
@@ -35,12 +35,12 @@ class Origin:
 
 
 def find_origin(path: str) -> Origin:
-    """The run to continue that ``path`` means: of a folder its checkpoint, or else its model.
+    """The saved run that the zip at ``path`` holds: a checkpoint, or a lone model.
 
     Raises:
         ValueError: where there is none, or it was not saved by ``train.py``.
     """
-    found = find_model(path, (CHECKPOINT, MODEL, BEST_MODEL))
+    found = find_model(path)
     has_replay = is_checkpoint(found)
     if not has_replay:
         inspect_model(found)

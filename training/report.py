@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 
 from rich import box
@@ -19,6 +20,11 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, 100))
     console.print(table)
+
+
+def warn(sentence: str) -> None:
+    """Print a warning to the standard error, whatever else is printed or not."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def layer_table(rows: Iterable[LayerRow]) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 from stable_baselines3.common.logger import configure
 
 from ..agents.callbacks import SparsityMetrics
@@ -15,19 +15,22 @@ from ..agents.filter import filter_report
 from ..agents.networks import layer_table
 from ..agents.replay import replay_nbytes
 from . import report
-from .agent import agent_arguments, continued_agent, new_agent
+from .agent import agent_arguments, continued_agent, new_agent, restore_agent
 from .archive import Provenance, save_model
-from .atomic import atomic_write_text
-from .checkpoint import PeriodicCheckpoint, save_checkpoint
+from .atomic import atomic_write_text, remove_leftovers
+from .checkpoint import Checkpoint, PeriodicCheckpoint, newest_checkpoint, save_checkpoint
 from .config import RunConfig
 from .device import resolve_device, set_threads
 from .environments import check_continuous, evaluation_seed, make_vec_env, relevant_features
 from .evaluation import PeriodicEvaluation
-from .folder import CHECKPOINT, COMMAND, CONFIG, MODEL, new_run_folder
+from .folder import COMMAND, CONFIG, MODEL, FolderLock, find_run, new_run_folder
+from .journals import EVENTS, MONITORS, cut_back
 from .memory import check_fits, human_bytes
 from .origin import Origin
 from .permutation import PermutationDriver, current_permutation
-from .stopping import StopOnRequest, StopRequest
+from .resume import resumed_config
+from .run_state import AtTrainingStart, restore_run, run_state
+from .stopping import StopOnRequest, Stopped, StopRequest
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,47 @@ class Outcome:
 
 
 def prepare(config: RunConfig, *, command: str = "", origin: Origin | None = None) -> Run:
-    """Make the folder, the environments and the agent of a run; what remains is :meth:`Run.carry_out`.
+    """Make the folder, the environments and the agent of a new run; what remains is :meth:`Run.carry_out`.
 
     Args:
         config: its options.
         command: the command line behind it, for the record.
-        origin: what it continues, if anything.
+        origin: the saved run that it takes its agent from, if any.
 
     Raises:
         ValueError: for options that cannot work here, with a sentence that says why; nothing is left behind then.
     """
     with new_run_folder(config) as folder:
-        try:
-            run = Run(config, folder, origin)
-        except MemoryError as error:
-            raise ValueError(f"{config.env} at noise {config.noise} does not fit into memory: {error}") from error
-        run.record(command)
+        return _made(config, folder, command, origin=origin)
+
+
+def resume(given: dict[str, Any], *, command: str = "") -> Run:
+    """Prepare a stopped run to go on in its folder, from its newest intact checkpoint, as if it had never stopped.
+
+    What it wrote after that checkpoint will be written again; until then it is gone.
+
+    Args:
+        given: the options on the command line; ``trained_agent`` names a folder.
+        command: the command line, for the record.
+
+    Raises:
+        ValueError: where there is no run, or nothing to go on from, or nothing left to do, and for options that cannot
+            change; see :func:`siftrl.training.resume.resumed_config`.
+    """
+    folder = find_run(Path(given["trained_agent"]))
+    lock = FolderLock(folder)
+    checkpoint = newest_checkpoint(folder)
+    done = checkpoint.provenance.num_timesteps
+    config = resumed_config(given, folder, done, is_over=checkpoint.state["finished"])
+    return _made(config, folder, command, checkpoint=checkpoint, lock=lock)
+
+
+def _made(config: RunConfig, folder: Path, command: str, **kwargs: Any) -> Run:
+    try:
+        run = Run(config, folder, **kwargs)
+    except MemoryError as error:
+        raise ValueError(f"{config.env} at noise {config.noise} does not fit into memory: {error}") from error
+    run.record(command)
     if config.verbose:
         run.show()
     return run
@@ -72,28 +100,52 @@ class Run:
 
     Args:
         config: its options.
-        folder: its folder, which exists and is empty.
-        origin: what it continues, if anything.
+        folder: its folder, which exists; empty but for a run that goes on.
+        origin: the saved run that it takes its agent from, if any.
+        checkpoint: from which it goes on, if it was stopped.
+        lock: on its folder, for the time of the run; ``None`` takes it now.
 
     Raises:
         ValueError: for options that cannot work here.
     """
 
-    def __init__(self, config: RunConfig, folder: Path, origin: Origin | None = None) -> None:
-        self.config, self.folder, self.origin = config, folder, origin
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        *,
+        origin: Origin | None = None,
+        checkpoint: Checkpoint | None = None,
+        lock: FolderLock | None = None,
+    ) -> None:
+        self.config, self.folder, self.origin, self.checkpoint = config, folder, origin, checkpoint
+        self.lock = FolderLock(folder) if lock is None else lock
+        self.events_folder = folder
+        if config.tensorboard_log is not None:
+            self.events_folder = Path(config.tensorboard_log) / folder.parent.name / folder.name
         self.device = resolve_device(config.device)
         set_threads(config.threads)
+        if checkpoint is not None:
+            remove_leftovers(folder)
+            cut_back(folder, MONITORS, checkpoint.state["monitors"])
+            cut_back(self.events_folder, EVENTS, checkpoint.state["events"])
         environment = config.ene_kwargs()
-        self.env = make_vec_env(environment, n_envs=config.n_envs, seed=config.seed, monitor_folder=folder)
+        append = checkpoint is not None
+        self.env = make_vec_env(environment, n_envs=config.n_envs, seed=config.seed, monitor_folder=folder, append=append)
         check_continuous(self.env, config.env, config.algo)
         self.evaluation_env = make_vec_env(environment, seed=evaluation_seed(config.seed))
-        self.policy_kwargs, self.algorithm_kwargs = agent_arguments(config, self.env)
+        before = origin or checkpoint
+        planned = before.provenance.planned_timesteps if before else None
+        self.planned_timesteps = planned or config.n_timesteps
+        self.policy_kwargs, self.algorithm_kwargs = agent_arguments(config, self.env, self.planned_timesteps)
         self.replay_nbytes = replay_nbytes(
             config.buffer_size, len(relevant_features(self.env)), self.env.action_space, config.n_envs
         )
         check_fits(self.replay_nbytes, config.buffer_size, filled=config.n_timesteps)
         self.agent = self._make_agent()
         self.metrics = SparsityMetrics()
+        self.stop = StopRequest()
+        self.evaluation = self._make_evaluation() if config.eval_freq else None
         self.driver = None
         if config.permute_every is not None:
             self.driver = PermutationDriver(config.permute_every, self.env, self.evaluation_env)
@@ -102,10 +154,25 @@ class Run:
     def _make_agent(self) -> Any:
         if self.origin is not None:
             return continued_agent(self.origin, self.env, self.device)
-        return new_agent(self.config, self.env, self.device, self.policy_kwargs, self.algorithm_kwargs)
+        agent = new_agent(self.config, self.env, self.device, self.policy_kwargs, self.algorithm_kwargs)
+        if self.checkpoint is not None:
+            restore_agent(agent, self.checkpoint)
+        return agent
+
+    def _make_evaluation(self) -> PeriodicEvaluation:
+        return PeriodicEvaluation(
+            self.evaluation_env,
+            every=self.config.eval_freq,
+            episodes=self.config.eval_episodes,
+            seed=evaluation_seed(self.config.seed),
+            folder=self.folder,
+            save=lambda path: save_model(self.agent, path, self.provenance()),
+            stop=self.stop,
+            announce=self._announce,
+        )
 
     def record(self, command: str) -> None:
-        """Write ``config.json`` and ``command.txt``, and open the TensorBoard log."""
+        """Write ``config.json``, add to ``command.txt``, and open the TensorBoard log."""
         from .. import __version__
 
         description = {
@@ -116,15 +183,14 @@ class Run:
             "algorithm_kwargs": self.algorithm_kwargs,
         }
         atomic_write_text(self.folder / CONFIG, json.dumps(description, indent=2, default=repr) + "\n")
-        atomic_write_text(self.folder / COMMAND, command + "\n")
-        events = self.folder
-        if self.config.tensorboard_log is not None:
-            events = Path(self.config.tensorboard_log) / self.folder.parent.name / self.folder.name
+        commands = self.folder / COMMAND
+        earlier = commands.read_text() if commands.exists() else ""
+        atomic_write_text(commands, f"{earlier}{command}\n")
         formats = ["tensorboard", "stdout"] if self.config.verbose > 1 else ["tensorboard"]
         try:
-            self.agent.set_logger(configure(str(events), formats))
+            self.agent.set_logger(configure(str(self.events_folder), formats))
         except OSError as error:
-            raise ValueError(f"cannot write TensorBoard events to {events}: {error.strerror}.") from error
+            raise ValueError(f"cannot write TensorBoard events to {self.events_folder}: {error.strerror}.") from error
 
     def show(self) -> None:
         """Print what is about to be trained: task, layers, memory, and where it goes."""
@@ -137,6 +203,8 @@ class Run:
         if self.origin is not None:
             replay = "with its replay" if self.origin.has_replay else "without its replay, which a lone model does not hold"
             print(f"Continues {self.origin.path} after {self.agent.num_timesteps:,} environment steps, {replay}")
+        if self.checkpoint is not None:
+            print(f"Goes on from {self.checkpoint.path} after {self.agent.num_timesteps:,} environment steps")
         report.show(report.layer_table(layer_table(self.agent)))
         print(f"Replay: {config.buffer_size:,} transitions, {human_bytes(self.replay_nbytes)} when full")
         print(f"Run folder: {self.folder}\n", flush=True)
@@ -148,42 +216,46 @@ class Run:
         # Only a reset brings the feature order that is due; evaluation starts from a seed of its own each time anyway.
         self.evaluation_env.reset()
         before = filter_report(self.agent, relevant_features(self.evaluation_env))
-        with StopRequest() as stop:
-            self.agent.learn(
-                self.config.n_timesteps - self.agent.num_timesteps,
-                callback=self._callbacks(stop),
-                reset_num_timesteps=False,
-                progress_bar=self.config.progress,
-            )
+        with self.stop:
+            finished = self._learn()
             # Still within: a Ctrl-C during the last save must not break it off.
-            self.save()
+            self.save(finished)
         self.agent.logger.close()
         self.env.close()
         self.evaluation_env.close()
+        self.lock.release()
         if self.config.verbose:
             after = filter_report(self.agent, relevant_features(self.env), self.metrics.feature_std)
             report.show(report.link_table({"start": before, "end": after}))
-        return Outcome(self.folder, self.agent.num_timesteps, stop.signal)
+        return Outcome(self.folder, self.agent.num_timesteps, None if finished else self.stop.signal)
 
-    def _callbacks(self, stop: StopRequest) -> list[BaseCallback]:
-        callbacks: list[BaseCallback] = [StopOnRequest(stop), self.metrics]
+    def _learn(self) -> bool:
+        """Train; ``False`` where that was stopped."""
+        bar = [ProgressBarCallback()] if self.config.progress else []
+        try:
+            self.agent.learn(
+                self.config.n_timesteps - self.agent.num_timesteps,
+                callback=[*self._callbacks(), *bar],
+                reset_num_timesteps=False,
+            )
+        except Stopped:
+            for callback in bar:
+                callback.on_training_end()
+            return False
+        return True
+
+    def _callbacks(self) -> list[BaseCallback]:
+        """In this order: what is driven and measured, what acts between two steps, and what sets the others' states."""
+        callbacks: list[BaseCallback] = [self.metrics]
         if self.driver is not None:
             callbacks.append(self.driver)
-        if self.config.eval_freq:
-            callbacks.append(
-                PeriodicEvaluation(
-                    self.evaluation_env,
-                    every=self.config.eval_freq,
-                    episodes=self.config.eval_episodes,
-                    seed=evaluation_seed(self.config.seed),
-                    folder=self.folder,
-                    save=lambda path: save_model(self.agent, path, self.provenance()),
-                    stop=stop,
-                    announce=self._announce,
-                )
-            )
+        if self.evaluation is not None:
+            callbacks.append(self.evaluation)
         if self.config.save_freq:
             callbacks.append(PeriodicCheckpoint(self.config.save_freq, self.save))
+        callbacks.append(StopOnRequest(self.stop))
+        if self.checkpoint is not None:
+            callbacks.append(AtTrainingStart(lambda: restore_run(self, self.checkpoint.state)))
         return callbacks
 
     def _announce(self, line: str) -> None:
@@ -193,9 +265,13 @@ class Run:
 
     def provenance(self) -> Provenance:
         """What a saved model says about where it comes from, as of now."""
-        return Provenance(self.config, current_permutation(self.env), self.agent.num_timesteps)
+        return Provenance(self.config, current_permutation(self.env), self.agent.num_timesteps, self.planned_timesteps)
 
-    def save(self) -> None:
-        """Write the model, and the checkpoint from which the run can go on."""
-        save_checkpoint(self.agent, self.folder / CHECKPOINT, self.provenance())
+    def save(self, finished: bool = False) -> None:
+        """Write the model, and the checkpoint from which the run can go on.
+
+        Raises:
+            OSError: where the disk fails; what was saved before is whole.
+        """
         save_model(self.agent, self.folder / MODEL, self.provenance())
+        save_checkpoint(self.folder, self.agent, self.provenance(), run_state(self, finished))

@@ -1,4 +1,4 @@
-"""Stopping early: the first Ctrl-C lets the current step end, so that what is saved is whole."""
+"""Stopping early: the first Ctrl-C lets the current step and update end, so that what is saved is whole."""
 
 from __future__ import annotations
 
@@ -40,12 +40,20 @@ class StopRequest:
         self.signal = number
 
 
+class Stopped(Exception):  # noqa: N818 - no error: the user asked for it
+    """Leaves training at a point from which it can go on as if it had not been left."""
+
+
 class StopOnRequest(BaseCallback):
-    """Ends training after the current environment step once a stop was requested."""
+    """Raises :class:`Stopped` before the next environment step once a stop was requested."""
 
     def __init__(self, request: StopRequest) -> None:
         super().__init__()
         self.request = request
 
+    def _on_rollout_start(self) -> None:
+        if self.request.signal is not None:
+            raise Stopped
+
     def _on_step(self) -> bool:
-        return self.request.signal is None
+        return True

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from siftrl.training.atomic import atomic_write, atomic_write_text
+from siftrl.training.atomic import atomic_write, atomic_write_text, remove_leftovers
 
 
 def fail_after_writing(file):
@@ -46,3 +46,10 @@ def test_files_are_as_readable_as_others(tmp_path):
     atomic_write_text(tmp_path / "atomic", "")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
     assert len(modes) == 1
+
+
+def test_what_a_kill_left_behind_is_removed(tmp_path):
+    atomic_write_text(tmp_path / "model.zip", "whole")
+    (tmp_path / ".model.zip.abc.tmp").write_text("half")
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["model.zip"]

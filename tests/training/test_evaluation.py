@@ -1,11 +1,14 @@
 """Periodic evaluation: on the count of environment steps, reproducible, recorded in SB3's format."""
 
+import json
+
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
 from siftrl.training.environments import make_vec_env
 from siftrl.training.evaluation import PeriodicEvaluation, evaluate
-from siftrl.training.stopping import StopRequest
+from siftrl.training.run_state import AtTrainingStart
+from siftrl.training.stopping import Stopped, StopRequest
 
 TASK = {"env_id": "InvertedPendulum-v5", "noise_fraction": 0.5}
 
@@ -64,9 +67,32 @@ def test_an_evaluation_depends_on_the_seed_alone():
     assert evaluate(model, env, episodes=3, seed=10) != played
 
 
-def test_a_requested_stop_ends_an_evaluation_and_the_training(tmp_path):
+def test_a_requested_stop_leaves_training_with_the_evaluation_still_due(tmp_path):
     stop = StopRequest()
+    callback, model = make_callback(tmp_path, stop=stop), make_model(1)
     stop.signal = 2
-    callback = make_callback(tmp_path, stop=stop)
-    assert make_model(1).learn(50, callback=callback).num_timesteps == 10
+    with pytest.raises(Stopped):
+        model.learn(50, callback=callback)
+    assert model.num_timesteps == model.replay_buffer.pos == 10  # the step itself is whole
     assert callback.history == []
+    stop.signal, state = None, callback.get_state()
+    later = make_callback(tmp_path, stop=stop)
+    model.learn(10, callback=[later, AtTrainingStart(lambda: later.set_state(state))], reset_num_timesteps=False)
+    assert [steps for steps, _ in later.history] == [10, 20]
+
+
+def test_the_last_step_is_evaluated_although_none_follows(tmp_path):
+    callback = make_callback(tmp_path)
+    make_model(1).learn(10, callback=callback)
+    assert [steps for steps, _ in callback.history] == [10]
+
+
+def test_evaluations_go_on_from_a_state(tmp_path):
+    callback = make_callback(tmp_path)
+    model = make_model(1).learn(20, callback=callback)
+    later = make_callback(tmp_path, save=lambda path: pytest.fail("the best one is the first, saved already"))
+    start = AtTrainingStart(lambda: later.set_state(json.loads(json.dumps(callback.get_state()))))
+    model.learn(10, callback=[later, start], reset_num_timesteps=False)
+    assert later.history[:2] == callback.history
+    with np.load(tmp_path / "evaluations.npz") as evaluations:
+        assert list(evaluations["timesteps"]) == [10, 20, 30]

@@ -5,7 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from siftrl.training.config import RunConfig
-from siftrl.training.folder import BEST_MODEL, CHECKPOINT, MODEL, create_run_folder, find_model, new_run_folder
+from siftrl.training.folder import (
+    BEST_MODEL,
+    CONFIG,
+    MODEL,
+    FolderLock,
+    create_run_folder,
+    find_model,
+    find_run,
+    new_run_folder,
+)
 
 
 def make_config(tmp_path, **options):
@@ -79,7 +88,7 @@ def test_a_run_that_was_killed_early_has_its_best_model_at_least(tmp_path):
     best = put(tmp_path / "run_1" / BEST_MODEL, 1000)
     assert find_model(tmp_path) == best
     with pytest.raises(ValueError, match="holds no trained model"):
-        find_model(tmp_path, (CHECKPOINT,))
+        find_model(tmp_path, (MODEL,))
 
 
 def test_a_missing_path_is_answered_with_the_closest_one(tmp_path):
@@ -88,3 +97,25 @@ def test_a_missing_path_is_answered_with_the_closest_one(tmp_path):
         find_model(tmp_path / "dmeo")
     with pytest.raises(ValueError, match="no run folder or model"):
         find_model(tmp_path / "neither" / "nor")
+
+
+def test_a_folder_leads_to_the_run_that_was_written_to_last(tmp_path):
+    old, new = (put(tmp_path / "sac-anf" / name / CONFIG, 1000).parent for name in ("run_1", "run_2"))
+    put(old / "0.monitor.csv", 3000)
+    put(new / "0.monitor.csv", 2000)
+    assert find_run(tmp_path) == old
+    assert find_run(new) == new
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"holds no run: no config\.json in it or below"):
+        find_run(tmp_path / "empty")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks on folders")
+def test_a_folder_is_locked_until_released_or_forgotten(tmp_path):
+    lock = FolderLock(tmp_path)
+    with pytest.raises(ValueError, match="is still going on in another process"):
+        FolderLock(tmp_path)
+    lock.release()
+    again = FolderLock(tmp_path)
+    del again
+    FolderLock(tmp_path).release()

@@ -4,17 +4,19 @@ import os
 import signal
 
 import pytest
-from siftrl.training.stopping import StopOnRequest, StopRequest
+from siftrl.training.stopping import StopOnRequest, Stopped, StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_remembered_and_the_second_interrupts(number):
     with StopRequest() as stop:
         callback = StopOnRequest(stop)
-        assert callback._on_step()
+        callback.on_rollout_start()
         os.kill(os.getpid(), number)
         assert stop.signal == number
-        assert not callback._on_step()
+        assert callback._on_step()  # a step that was begun is ended
+        with pytest.raises(Stopped):
+            callback.on_rollout_start()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
 
