@@ -27,6 +27,7 @@ from numba import njit
 from . import gather, threads
 
 # Sums may be reordered (vectorising them means that); NaN and infinity keep their meaning, which plain fastmath drops.
+# numba's cache notices changes of this file, not of gather.py and threads.py: touch this one after changing those.
 _OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}}
 
 # Features of a chunk of the product: at 128 rows a thread, a quarter of a megabyte.
