@@ -20,7 +20,7 @@ def loop_state(agent: Any) -> dict[str, Any]:
         **{name: getattr(agent, name) for name in (*_ATTRIBUTES, *_BUFFERS)},
         "actions": agent.action_space.np_random.bit_generator.state,
         "log": {
-            name: [value, agent.logger.name_to_count[name], agent.logger.name_to_excluded.get(name)]
+            name: [value, agent.logger.name_to_count.get(name, 0), agent.logger.name_to_excluded[name]]
             for name, value in agent.logger.name_to_value.items()
         },
     }
@@ -33,6 +33,8 @@ def set_loop_state(agent: Any, state: dict[str, Any]) -> None:
     for name in _BUFFERS:
         setattr(agent, name, deque(state[name], maxlen=agent._stats_window_size))
     agent.action_space.np_random.bit_generator.state = state["actions"]
+    log = agent.logger
+    for name_to in (log.name_to_value, log.name_to_count, log.name_to_excluded):
+        name_to.clear()
     for name, (value, count, excluded) in state["log"].items():
-        agent.logger.name_to_value[name], agent.logger.name_to_count[name] = value, count
-        agent.logger.name_to_excluded[name] = tuple(excluded or ())
+        log.name_to_value[name], log.name_to_count[name], log.name_to_excluded[name] = value, count, tuple(excluded)

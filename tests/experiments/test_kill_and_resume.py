@@ -1,0 +1,17 @@
+"""Killed processes: a real run that is killed, also while it saves, ends to the bit as one that was not."""
+
+import random
+
+from siftrl.experiments.kill_and_resume import checkpoints, differences, run_killed, run_through
+
+OPTIONS = "--env HalfCheetah-v5 --recipe set --noise 0.5 -n 240 --eval-freq 70 --eval-episodes 1 --save-freq 30 --threads 1"
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path):
+    options = [*OPTIONS.split(), "--verbose", "0"]
+    undisturbed = run_through(options, tmp_path / "undisturbed")
+    killed = run_killed(options, tmp_path / "killed", kills=3, rng=random.Random(2))
+    assert killed.kills > 0
+    assert differences(undisturbed, killed.folder) == []
+    assert not list(killed.folder.glob(".*.tmp"))
+    assert len(checkpoints(killed.folder)) == 2

@@ -1,0 +1,174 @@
+"""Whole runs that are stopped and go on: at the end there is no bit that tells them from one that was not."""
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from siftrl.experiments.kill_and_resume import differences
+from siftrl.sparse.recipes import RECIPES
+from siftrl.training import run as runs
+from siftrl.training.checkpoint import checkpoints
+from siftrl.training.config import RunConfig
+from siftrl.training.run import prepare, resume
+from stable_baselines3.common.callbacks import BaseCallback
+
+STEPS = 180  # an evaluation is due there
+QUICK = {
+    "env": "InvertedPendulum-v5",
+    "noise": 0.5,
+    "n_timesteps": STEPS,
+    "buffer_size": 150,  # the oldest rows are written over before the end
+    "eval_freq": 45,
+    "eval_episodes": 2,
+    "save_freq": 35,
+    "verbose": 0,
+    "device": "cpu",
+}
+CASES = {
+    "anf": {"recipe": "anf"},
+    "ds, TD3, Humanoid": {"recipe": "ds", "algo": "td3", "env": "Humanoid-v5"},
+    "rigl, fresh noise, Pendulum": {"recipe": "rigl", "replay_noise": "fresh", "env": "Pendulum-v1"},
+    "a gradient window": {"recipe": "anf-gradient"},
+    "places never tried": {"recipe": "itop"},
+    "a density that falls": {"recipe": "granet"},
+    "dense, no noise": {"recipe": "dense", "noise": 0.0},
+    "features permuted": {"recipe": "set", "permute_every": 50, "on_permute": "keep"},
+    "replay cleared": {"recipe": "set", "permute_every": 50, "on_permute": "clear"},
+    "three environments": {"recipe": "set", "n_envs": 3},
+    "paper": {"recipe": "anf", "hparams": "paper", "algo": "td3"},
+}
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """Updates and rewirings start early, so that a short run has several."""
+
+    def quick(make):
+        recipe = make()
+        if not recipe.rewires:
+            return make
+        return lambda: replace(recipe, schedule=replace(recipe.schedule, period_updates=40))
+
+    def arguments(config, env, planned_timesteps):
+        policy_kwargs, algorithm_kwargs = agent_arguments(config, env, planned_timesteps)
+        policy_kwargs["net_arch"] = [16, 16]
+        return policy_kwargs, {**algorithm_kwargs, "learning_starts": 20, "batch_size": 8}
+
+    for name, make in list(RECIPES.items()):
+        monkeypatch.setitem(RECIPES, name, quick(make))
+    agent_arguments = runs.agent_arguments
+    monkeypatch.setattr(runs, "agent_arguments", arguments)
+
+
+class StopAt(BaseCallback):
+    """Asks to stop in the step that reaches a count, as Ctrl-C would."""
+
+    def __init__(self, stop, steps):
+        super().__init__()
+        self.stop, self.steps = stop, steps
+
+    def _on_step(self):
+        if self.num_timesteps >= self.steps:
+            self.stop.signal = 2
+        return True
+
+
+def carry_out(run, stop_at=None):
+    if stop_at is not None:
+        callbacks = run._callbacks
+        run._callbacks = lambda: [StopAt(run.stop, stop_at), *callbacks()]
+    outcome = run.carry_out()
+    assert (outcome.stopped_by is None) == (stop_at is None)
+    return outcome.folder
+
+
+def stopped_and_resumed(options, log_folder, stops, **given):
+    folder = carry_out(prepare(RunConfig(**options, log_folder=str(log_folder))), stops[0])
+    for stop in [*stops[1:], None]:
+        folder = carry_out(resume({"trained_agent": str(folder), **given}), stop)
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_was_stopped_ends_to_the_bit_as_one_that_was_not(case, tmp_path):
+    options = {**QUICK, **CASES[case]}
+    whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
+    # In a period; where an evaluation is due, which then still is; and in the evaluation after the last step.
+    stopped = stopped_and_resumed(options, tmp_path / "stopped", [57, 90, STEPS])
+    assert differences(whole, stopped) == []
+
+
+def test_returns_over_several_steps_go_on(tmp_path, monkeypatch):
+    arguments = runs.agent_arguments
+
+    def over_three_steps(*args):
+        policy_kwargs, algorithm_kwargs = arguments(*args)
+        return policy_kwargs, {**algorithm_kwargs, "n_steps": 3}
+
+    monkeypatch.setattr(runs, "agent_arguments", over_three_steps)
+    run = prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "whole")))
+    assert run.agent.replay_buffer.n_steps == 3
+    assert differences(carry_out(run), stopped_and_resumed(QUICK, tmp_path / "stopped", [61])) == []
+
+
+def test_the_comparison_sees_what_another_seed_changes(tmp_path):
+    folders = [carry_out(prepare(RunConfig(**QUICK, seed=seed, log_folder=str(tmp_path)))) for seed in (0, 1)]
+    unlike = differences(*folders)
+    expected = {
+        "0.monitor.csv",
+        "results",
+        "replay/rewards.npy",
+        "state/generators/torch",
+        "best/policy.pth/actor.mu.weight",
+    }
+    assert expected <= set(unlike)
+    assert any(name.startswith("tensorboard/") for name in unlike)
+    assert any("exp_avg" in name or "optimizer.pth/state" in name for name in unlike)
+
+
+def test_an_older_checkpoint_will_do(tmp_path):
+    whole = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "whole"))))
+    folder = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "stopped"))), 120)
+    newest, older = checkpoints(folder)
+    assert (newest.name, older.name) == ("checkpoint_120.zip", "checkpoint_105.zip")
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert differences(whole, carry_out(resume({"trained_agent": str(folder)}))) == []
+
+
+def test_a_prolonged_run_keeps_its_schedules_however_often_it_is_stopped(tmp_path):
+    options = {**QUICK, "recipe": "granet"}
+    whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
+    carry_out(resume({"trained_agent": str(whole), "n_timesteps": 60}))
+    folder = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "stopped"))))
+    carry_out(resume({"trained_agent": str(folder), "n_timesteps": 60}), 220)
+    carry_out(resume({"trained_agent": str(folder)}))
+    assert differences(whole, folder) == []
+
+
+class Drift(gym.Env):
+    """A task of nobody's, whose state could be anywhere."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), {}
+
+    def step(self, action):
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), 0.0, False, False, {}
+
+
+def test_a_task_whose_state_cannot_be_taken_starts_a_new_episode_and_says_so(tmp_path, capsys):
+    if "Drift-v0" not in gym.registry:
+        gym.register("Drift-v0", Drift, max_episode_steps=20)
+    options = {**QUICK, "env": "Drift-v0"}
+    folder = stopped_and_resumed(options, tmp_path, [57])
+    warnings = capsys.readouterr().err.splitlines()
+    assert warnings == [
+        "warning: the state of Drift-v0 cannot be saved: its episode is started anew, and the run will not end as it "
+        "would have."
+    ]
+    lengths = [int(line.split(",")[1]) for line in (folder / "0.monitor.csv").read_text().splitlines()[2:]]
+    assert lengths == [20] * 8  # two of 57 steps, six of the other 123
