@@ -38,7 +38,8 @@ bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
 	$(BIN)/python benchmarks/memory.py --quick
 	$(BIN)/python benchmarks/throughput.py --quick
 
-docs: $(READY)   ## the runnable examples of the documentation
+docs: $(READY)   ## the page of methods anew, and the runnable examples of the documentation
+	$(BIN)/python docs/methods.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 clean:           ## remove the virtual environment and caches

@@ -51,3 +51,8 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_of_methods_is_what_the_code_says():
+    methods = runpy.run_path(str(ROOT / "docs" / "methods.py"))
+    assert methods["PAGE"].read_text() == methods["render"](), "run `make docs`"
