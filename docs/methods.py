@@ -17,11 +17,11 @@ PAGE = Path(__file__).with_suffix(".md")
 
 INTRODUCTION = """# Methods
 
-Every method is a function of a few lines in [recipes.py](../sparse/recipes.py), composed of a density rule, a drop rule, a grow
-rule and a schedule ([concepts](concepts.md)). Take one by its name, `--recipe rigl` or `recipe="rigl"`, replace parts of it
-(`density=`, `distribution=`, `recipe_kwargs=dict(period_updates=…)`), or compose your own `Recipe`. `Schedule()` replaces 5 % of
-the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. This page is made from
-the code by `make docs`.
+Every method is a function of a few lines in [recipes.py](../sparse/recipes.py), composed of a density rule, a drop rule, a
+grow rule and a schedule ([concepts](concepts.md)). Take one by its name, `--recipe rigl` or `recipe="rigl"`, replace parts
+of it (`density=`, `distribution=`, `recipe_kwargs=dict(period_updates=…)`), or compose your own `Recipe`. `Schedule()` replaces
+5 % of the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. This page is
+made from the code by `make docs`.
 """
 
 
