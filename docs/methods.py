@@ -19,9 +19,9 @@ INTRODUCTION = """# Methods
 
 Every method is a function of a few lines in [recipes.py](../sparse/recipes.py), composed of a density rule, a drop rule, a
 grow rule and a schedule ([concepts](concepts.md)). Take one by its name, `--recipe rigl` or `recipe="rigl"`, replace parts
-of it (`density=`, `distribution=`, `recipe_kwargs=dict(period_updates=…)`), or compose your own `Recipe`. `Schedule()` replaces
-5 % of the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. This page is
-made from the code by `make docs`.
+of it (`density=`, `distribution=`, `recipe_kwargs=dict(period_updates=…)`), or compose your own `Recipe`. `Schedule()`
+replaces 5 % of the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. This
+page is made from the code by `make docs`.
 """
 
 
@@ -49,9 +49,7 @@ def render() -> str:
     for name, make in RECIPES.items():
         lines += [f"\n## {name}\n", inspect.getdoc(make).replace("``", "`")]
         if name in PRESETS:
-            lines.append(
-                f"\nNot taken of the published hyper-parameters (`--hparams paper`), or where they are from: {PRESETS[name].deviation}."
-            )
+            lines.append(lines.append(f"\n`--hparams paper`, notes: {PRESETS[name].deviation}."))
     return "\n".join(lines) + "\n"
 
 
