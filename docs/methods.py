@@ -49,7 +49,7 @@ def render() -> str:
     for name, make in RECIPES.items():
         lines += [f"\n## {name}\n", inspect.getdoc(make).replace("``", "`")]
         if name in PRESETS:
-            lines.append(lines.append(f"\n`--hparams paper`, notes: {PRESETS[name].deviation}."))
+            lines.append(f"\n`--hparams paper`, notes: {PRESETS[name].deviation}.")
     return "\n".join(lines) + "\n"
 
 
