@@ -134,11 +134,11 @@ class ConstantFanIn(Density):
 
     def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
         """Draw the links of a layer: for each neuron as many, all sets of its inputs equally likely."""
-        return Topology.random_fan_in(layer.shape, round(density * layer.shape[1]), rng)
+        return Topology.random_fan_in(layer.topology_shape, round(density * layer.topology_shape[1]), rng)
 
     @staticmethod
     def _round_down(layer: LayerSpec, density: float) -> float:
-        n_in = math.prod(layer.shape[1:])
+        _, n_in = layer.topology_shape
         # A product such as 0.29 * 100 lies just below the whole number that it stands for.
         fan_in = math.floor(density * n_in * (1 + 1e-12))
         if fan_in < 1:

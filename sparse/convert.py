@@ -1,4 +1,4 @@
-"""``sparsify``: turn the linear layers of any torch module into sparse ones."""
+"""``sparsify``: turn the linear and convolutional layers of any torch module into sparse ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import torch
 from torch import nn
 
 from ..names import known
+from .convolution import SparseConv
 from .density import Density, LayerSpec
 from .density import distribution as make_distribution
+from .layer import SparseLayer
 from .linear import SparseLinear
+
+SPARSE: dict[type[nn.Module], type[SparseLayer]] = {
+    nn.Linear: SparseLinear,
+    nn.Conv1d: SparseConv,
+    nn.Conv2d: SparseConv,
+    nn.Conv3d: SparseConv,
+}
+"""The sparse layer that takes the place of each kind of dense one."""
 
 
 def sparsify(
@@ -29,22 +39,22 @@ def sparsify(
     seed: int | None = None,
     name: str = "",
 ) -> nn.Module:
-    """Replace the ``nn.Linear`` layers of a network by :class:`SparseLinear` ones, in place, before it is trained.
+    """Replace the linear and convolutional layers of a network by sparse ones, in place, before it is trained.
 
-    A layer that is allotted density 1 for good stays ``nn.Linear``, and so does every subclass of it. Nothing is drawn from
-    torch's global generator: the weights are those that the dense layers have, and each layer's random links come from
-    ``seed`` and its name.
+    Those are ``nn.Linear`` and ``nn.Conv1d`` to ``nn.Conv3d``. A layer that is allotted density 1 for good stays as it is,
+    and so does every subclass of them. Nothing is drawn from torch's global generator: the weights are those that the dense
+    layers have, and each layer's random links come from ``seed`` and its name.
 
     Args:
         net: Any module.
-        density: Global density over all linear layers, in (0, 1]; or a rule of :mod:`siftrl.sparse.density`.
+        density: Global density over all these layers, in (0, 1]; or a rule of :mod:`siftrl.sparse.density`.
         distribution: How a global density is shared out: a name in :data:`siftrl.sparse.density.DISTRIBUTIONS`.
         optimizer: The optimiser that already holds the network's parameters: it is given the new ones in their place.
         targets: Copies of the network (target networks) that get the same links and the same weights.
-        layers: Names of the linear layers to convert, in the order of the data's way through them. None: all.
-        inputs: Names of the layers that read the network's input. None: the first linear layer.
-        outputs: Names of the layers that give its output. None: the last linear layer.
-        scale_to_fan_in: See :meth:`SparseLinear.from_linear`.
+        layers: Names of the layers to convert, in the order of the data's way through them. None: all.
+        inputs: Names of the layers that read the network's input. None: the first layer.
+        outputs: Names of the layers that give its output. None: the last layer.
+        scale_to_fan_in: See :meth:`SparseLayer.from_dense`.
         seed: Of the random links. None: ``torch.initial_seed()``.
         name: Goes before the layers' names in their seeds, so that networks of the same make differ.
 
@@ -52,78 +62,81 @@ def sparsify(
         The same module.
 
     Raises:
-        ValueError: If the network has no linear layer, two share a weight, a name is unknown, or the density cannot be had.
+        ValueError: If the network has no such layer, two share a weight, a name is unknown, or the density cannot be had.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
         >>> sparsify(net, density=0.1)[0]
         SparseLinear(in_features=100, out_features=64, density=0.08203, n_links=525, bias=True)
     """
-    linears = dense_layers(net, layers)
-    specs = layer_specs(linears, inputs, outputs)
+    found = dense_layers(net, layers)
+    specs = layer_specs(found, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
     for spec, layer_density, stays_dense in zip(specs, rule(specs), rule.stays_dense(specs), strict=True):
         if stays_dense:
             continue
-        dense = linears[spec.name]
+        dense = found[spec.name]
         rng = np.random.default_rng(layer_seed(seed, f"{name}.{spec.name}"))
         topology = rule.draw(spec, layer_density, rng)
         for owner in (net, *targets):
-            linear = owner.get_submodule(spec.name)
-            layer = SparseLinear.from_linear(dense, topology, scale_to_fan_in=scale_to_fan_in)
-            for parameter_name, parameter in linear.named_parameters():
+            old = owner.get_submodule(spec.name)
+            layer = SPARSE[type(dense)].from_dense(dense, topology, scale_to_fan_in=scale_to_fan_in)
+            for parameter_name, parameter in old.named_parameters():
                 layer.get_parameter(parameter_name).requires_grad_(parameter.requires_grad)
-            _replace(owner, linear, layer)
+            _replace(owner, old, layer)
             if optimizer is not None:
-                _swap_parameters(optimizer, linear, layer)
+                _swap_parameters(optimizer, old, layer)
     return net
 
 
-def dense_layers(net: nn.Module, layers: Collection[str] | None = None) -> dict[str, nn.Linear]:
-    """The ``nn.Linear`` layers of a network, those that ``sparsify`` can convert, by qualified name.
+def dense_layers(net: nn.Module, layers: Collection[str] | None = None) -> dict[str, nn.Module]:
+    """The dense layers of a network that ``sparsify`` can convert, by qualified name.
 
     Args:
-        net: Any module but a bare ``nn.Linear``.
+        net: Any module but a bare layer.
         layers: Names of those to take, in their order. None: all.
 
     Raises:
         ValueError: If there is none, two share a weight, or a name is unknown.
     """
     # A subclass has a use of its own for its weight: the one in torch's attention is read and never called.
-    linears = {path: module for path, module in net.named_modules() if type(module) is nn.Linear}
-    if "" in linears:
-        raise ValueError("net is itself an nn.Linear, which cannot be replaced in place: wrap it in nn.Sequential")
-    if layers is not None and linears:
-        linears = {path: linears[known(path, linears, "layers")] for path in layers}
-    if not linears:
-        raise ValueError(f"net has no nn.Linear layer to make sparse, got {type(net).__name__}")
-    if len({id(linear.weight) for linear in linears.values()}) < len(linears):
+    found = {path: module for path, module in net.named_modules() if type(module) in SPARSE}
+    if "" in found:
+        raise ValueError(
+            f"net is itself an nn.{type(net).__name__}, which cannot be replaced in place: wrap it in nn.Sequential"
+        )
+    if layers is not None and found:
+        found = {path: found[known(path, found, "layers")] for path in layers}
+    if not found:
+        raise ValueError(f"net has no nn.Linear and no convolution to make sparse, got {type(net).__name__}")
+    if len({id(layer.weight) for layer in found.values()}) < len(found):
         raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
-    return linears
+    return found
 
 
 def layer_specs(
-    linears: Mapping[str, nn.Linear | SparseLinear],
-    inputs: Collection[str] | None = None,
-    outputs: Collection[str] | None = None,
+    layers: Mapping[str, nn.Module], inputs: Collection[str] | None = None, outputs: Collection[str] | None = None
 ) -> list[LayerSpec]:
-    """Names, shapes and roles of a network's linear layers, for a density rule.
+    """Names, shapes and roles of a network's layers, dense and sparse ones, for a density rule.
 
     Args:
-        linears: Layers by qualified name, in the order of the data's way through them.
+        layers: By qualified name, in the order of the data's way through them.
         inputs: Names of those that read the network's input. None: the first.
         outputs: Names of those that give its output. None: the last.
 
     Raises:
         ValueError: If a name is unknown.
     """
-    names = list(linears)
+    names = list(layers)
     inputs = names[:1] if inputs is None else [known(name, names, "inputs") for name in inputs]
     outputs = names[-1:] if outputs is None else [known(name, names, "outputs") for name in outputs]
     roles = dict.fromkeys(names, "hidden") | dict.fromkeys(outputs, "output") | dict.fromkeys(inputs, "input")
-    shapes = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
-    return [LayerSpec(name, shapes[name], roles[name]) for name in names]
+    return [LayerSpec(name, _dense_shape(layers[name]), roles[name]) for name in names]
+
+
+def _dense_shape(layer: nn.Module) -> tuple[int, ...]:
+    return layer.dense_shape if isinstance(layer, SparseLayer) else tuple(layer.weight.shape)
 
 
 def layer_seed(seed: int, name: str) -> list[int]:
@@ -131,9 +144,15 @@ def layer_seed(seed: int, name: str) -> list[int]:
     return [seed % 2**64, zlib.crc32(name.encode())]
 
 
-def sparse_layers(net: nn.Module) -> dict[str, SparseLinear]:
+def sparse_layers(net: nn.Module) -> dict[str, SparseLayer]:
     """The sparse layers of a network, by qualified name."""
-    return {path: module for path, module in net.named_modules() if isinstance(module, SparseLinear)}
+    return {path: module for path, module in net.named_modules() if isinstance(module, SparseLayer)}
+
+
+def budget_layers(net: nn.Module) -> dict[str, nn.Module]:
+    """The layers among which ``sparsify`` shares out links, or did: dense and sparse ones, by qualified name."""
+    kinds = {*SPARSE, *SPARSE.values()}
+    return {path: module for path, module in net.named_modules() if type(module) in kinds}
 
 
 def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:

@@ -42,6 +42,11 @@ class LayerSpec:
         """Number of places for a link: the links of the dense layer."""
         return math.prod(self.shape)
 
+    @property
+    def topology_shape(self) -> tuple[int, int]:
+        """Shape of the layer's topology: ``(out, places of a neuron)``."""
+        return self.shape[0], math.prod(self.shape[1:])
+
     def is_one_of(self, keys: Collection[str]) -> bool:
         """Whether the layer's name or its role is among the keys."""
         return self.name in keys or self.role in keys
@@ -68,7 +73,7 @@ class Density(ABC):
 
     def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
         """Draw the links of a layer to which the rule has given this density: all places are equally likely."""
-        return Topology.random(layer.shape, n_links(layer.shape, density), rng)
+        return Topology.random(layer.topology_shape, n_links(layer.shape, density), rng)
 
 
 def n_links(shape: Sequence[int], density: float) -> int:

@@ -1,6 +1,6 @@
 """What a network's links look like: how many there are, where they go, what they cost, and where there have been any.
 
-Dense layers are taken as sparse ones that have all links.
+Dense layers are taken as sparse ones that have all links. Convolutions are left out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from .convert import sparse_layers
 from .linear import SparseLinear
 from .topology import Topology
 
@@ -121,7 +120,8 @@ def training_flops(net: nn.Module, *, as_dense: bool = False, dense_gradient_sha
     flops = 3.0 * inference_flops(net, as_dense=as_dense)
     if as_dense:
         return flops
-    return flops + 2.0 * dense_gradient_share * sum(map(n_places, sparse_layers(net).values()))
+    sparse = [layer for layer in linear_layers(net).values() if isinstance(layer, SparseLinear)]
+    return flops + 2.0 * dense_gradient_share * sum(map(n_places, sparse))
 
 
 def overlap(first: Topology, second: Topology) -> float:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from .convert import layer_seed, layer_specs, sparse_layers
+from .convert import budget_layers, layer_seed, layer_specs, sparse_layers
 from .density import LayerSpec, n_links
-from .diagnostics import linear_layers
 from .history import LayerHistory
+from .layer import SparseLayer
 from .layer_state import LayerState
 from .linear import SparseLinear
 from .recipes import Recipe, resolve
@@ -57,7 +57,7 @@ class Evolution(nn.Module):
         optimizer: Holds their weights.
         recipe: What to drop, what to grow and when.
         targets: For each target network, its layers by the same names.
-        specs: All linear layers of the network, for a density that falls: its rule at the end is asked about them.
+        specs: All layers that share the links, for a density that falls: its rule at the end is asked about them.
         networks: How the names of layers begin that make up a network of their own, such as twin critics: links are shared
             out by one threshold within each (see :class:`~siftrl.sparse.drop.GlobalMagnitude`). "" is all layers together.
         evidence: For a layer by name, the layers of other networks whose input starts with the same features, for rules
@@ -77,11 +77,11 @@ class Evolution(nn.Module):
 
     def __init__(
         self,
-        layers: Mapping[str, SparseLinear],
+        layers: Mapping[str, SparseLayer],
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         *,
-        targets: Sequence[Mapping[str, SparseLinear]] = (),
+        targets: Sequence[Mapping[str, SparseLayer]] = (),
         specs: Sequence[LayerSpec] = (),
         networks: Sequence[str] = ("",),
         evidence: Mapping[str, Sequence[nn.Linear | SparseLinear]] | None = None,
@@ -145,7 +145,7 @@ class Evolution(nn.Module):
             self._rewire_layer(path, state, fraction, lost[path])
         self.n_rewirings += 1
 
-    def _state(self, path: str, layer: SparseLinear) -> LayerState:
+    def _state(self, path: str, layer: SparseLayer) -> LayerState:
         state = self.history[_key(path)].state_of(layer, _evidence(layer, self.evidence.get(path, ())))
         if (self.recipe.drop.reads_gradient and state.gradient is None) or len(state.moments) < len(self.recipe.grow.decays):
             raise ValueError(
@@ -209,7 +209,7 @@ class Evolution(nn.Module):
         self._attach()  # an optimiser's hooks do not survive copying
 
 
-def _evidence(layer: SparseLinear, others: Sequence[nn.Linear | SparseLinear]) -> np.ndarray | None:
+def _evidence(layer: SparseLayer, others: Sequence[nn.Linear | SparseLinear]) -> np.ndarray | None:
     """How strongly other layers read the input features of this one; those that they do not have count as average."""
     if not others:
         return None
@@ -220,26 +220,25 @@ def _evidence(layer: SparseLinear, others: Sequence[nn.Linear | SparseLinear]) -
     return evidence
 
 
-def _links_at_the_end(recipe: Recipe, layers: Mapping[str, SparseLinear], specs: Sequence[LayerSpec]) -> dict[str, int]:
+def _links_at_the_end(recipe: Recipe, layers: Mapping[str, SparseLayer], specs: Sequence[LayerSpec]) -> dict[str, int]:
     recipe.schedule.progress(0)  # raises where the schedule has no end
     densities = {spec.name: density for spec, density in zip(specs, recipe.density.end(specs), strict=True)}
-    shapes = {path: (layer.out_features, layer.in_features) for path, layer in layers.items()}
-    return {path: n_links(shapes[path], densities[path]) for path, layer in layers.items()}
+    return {path: n_links(layer.shape, densities[path]) for path, layer in layers.items()}
 
 
-def _require_room(recipe: Recipe, layers: Sequence[tuple[SparseLinear, int]]) -> None:
+def _require_room(recipe: Recipe, layers: Sequence[tuple[SparseLayer, int]]) -> None:
     """Raise where the density is to fall below what the drop rule leaves to each layer."""
-    fewest = sum(min(layer.n_links, recipe.drop.fewest(layer.in_features * layer.out_features)) for layer, _ in layers)
+    fewest = sum(min(layer.n_links, recipe.drop.fewest(layer.size)) for layer, _ in layers)
     n_end = sum(min(layer.n_links, n) for layer, n in layers)
     if n_end < fewest:
         raise ValueError(f"density falls to {n_end} links, below the {fewest} that {recipe.drop} leaves to the layers")
 
 
 def _require_fit(
-    layers: Mapping[str, SparseLinear],
+    layers: Mapping[str, SparseLayer],
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
-    targets: Sequence[Mapping[str, SparseLinear]],
+    targets: Sequence[Mapping[str, SparseLayer]],
     evidence: Mapping[str, Any] | None,
 ) -> None:
     if not recipe.rewires:
@@ -250,6 +249,8 @@ def _require_fit(
             raise ValueError(f"optimizer does not hold the weight of layer {path!r}: pass the one that trains it")
         if recipe.reads_gradient and not layer.weight.requires_grad:
             raise ValueError(f"recipe reads the gradient of layer {path!r}, whose weight does not require one")
+        if evidence and path in evidence and not isinstance(layer, SparseLinear):
+            raise ValueError(f"evidence for layer {path!r} must be for a linear one: a convolution reads no features")
         for target in targets:
             if path not in target or not np.array_equal(target[path].topology.positions, layer.topology.positions):
                 raise ValueError(f"targets must have the same links as the network, layer {path!r} differs")
@@ -274,7 +275,7 @@ def evolve(
     """Rewire a network's sparse layers while its optimiser trains it.
 
     Args:
-        net: A network with :class:`SparseLinear` layers (see :func:`~siftrl.sparse.convert.sparsify`).
+        net: A network with sparse layers (see :func:`~siftrl.sparse.convert.sparsify`).
         optimizer: Any torch optimiser that trains it.
         recipe: A name ("set", "rigl", …) or a :class:`Recipe`. Of its density only the end is used, where it falls: the
             layers have theirs already.
@@ -310,7 +311,7 @@ def evolve(
         optimizer,
         resolve(recipe, **schedule),
         targets=[sparse_layers(target) for target in targets],
-        specs=layer_specs(linear_layers(net)),
+        specs=layer_specs(budget_layers(net)),
         evidence=evidence,
         seed=seed,
     )

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .layer import SparseLayer
 from .layer_state import LayerState
-from .linear import SparseLinear
 from .recipes import Recipe
 
 
@@ -34,7 +34,7 @@ class LayerHistory(nn.Module):
     sums: torch.Tensor
     n_gradients: torch.Tensor
 
-    def __init__(self, layer: SparseLinear, recipe: Recipe) -> None:
+    def __init__(self, layer: SparseLayer, recipe: Recipe) -> None:
         super().__init__()
         self._decays, self._remembers_tried = recipe.grow.decays, recipe.grow.needs_tried
         spans_steps = recipe.grow.window_updates > 1
@@ -44,18 +44,17 @@ class LayerHistory(nn.Module):
         self.register_buffer("n_gradients", torch.tensor(0), persistent=spans_steps)
         self.remember_links(layer)
 
-    def remember_links(self, layer: SparseLinear) -> None:
+    def remember_links(self, layer: SparseLayer) -> None:
         """Count the places that have a link now as tried."""
         if self._remembers_tried:
             tried = self._unpacked(layer)
             tried[layer.topology.positions] = True
             self.tried = torch.from_numpy(np.packbits(tried)).to(self.tried.device)
 
-    def _unpacked(self, layer: SparseLinear) -> np.ndarray:
-        size = layer.in_features * layer.out_features
+    def _unpacked(self, layer: SparseLayer) -> np.ndarray:
         if not self.tried.numel():
-            return np.zeros(size, bool)
-        return np.unpackbits(self.tried.cpu().numpy(), count=size).astype(bool)
+            return np.zeros(layer.size, bool)
+        return np.unpackbits(self.tried.cpu().numpy(), count=layer.size).astype(bool)
 
     def add_gradient(self, gradient: torch.Tensor) -> None:
         """Take the gradient of all places, ``(size,)``, of one optimiser step into the window."""
@@ -74,7 +73,7 @@ class LayerHistory(nn.Module):
         self.sums, self.n_gradients = self.sums.new_empty(0), torch.zeros_like(self.n_gradients)
         return moments
 
-    def state_of(self, layer: SparseLinear, evidence: np.ndarray | None) -> LayerState:
+    def state_of(self, layer: SparseLayer, evidence: np.ndarray | None) -> LayerState:
         """The layer as the rules see it; ends the window."""
         gradient = layer.weight.grad
         return LayerState(

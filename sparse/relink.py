@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .linear import SparseLinear
+from .layer import SparseLayer
 from .topology import Topology
 
 
@@ -29,7 +29,7 @@ class Carry:
         return values[self.source].masked_fill_(self.grown, 0.0)
 
 
-def relink(layer: SparseLinear, topology: Topology, carry: Carry, optimizer: torch.optim.Optimizer | None = None) -> None:
+def relink(layer: SparseLayer, topology: Topology, carry: Carry, optimizer: torch.optim.Optimizer | None = None) -> None:
     """Replace a layer's links, its weights with them, and what an optimiser keeps for them.
 
     Where the number of links changes, a Parameter of another size takes the place of the weight, in the optimiser's

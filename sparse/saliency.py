@@ -25,13 +25,13 @@ def snip(net: nn.Module, density: float, layers: Collection[str] | None = None) 
     Args:
         net: A dense network after ``backward``; not changed.
         density: Links of all layers over places of all layers, in (0, 1].
-        layers: Names of the linear layers that share the density. None: all.
+        layers: Names of the layers that share the density. None: all.
 
     Returns:
         The rule, for ``sparsify(net, rule, layers=layers)``; its links are the budget to within half a link a layer.
 
     Raises:
-        ValueError: If a layer has no finite gradient or would get no link, the network has no linear layer, a name is
+        ValueError: If a layer has no finite gradient or would get no link, the network has none to convert, a name is
             unknown, or ``density`` is outside (0, 1].
 
     Source:
@@ -47,7 +47,7 @@ def snip(net: nn.Module, density: float, layers: Collection[str] | None = None) 
         Explicit(densities=(('0', 0.5), ('1', 1.0)), default=1.0)
     """
     require_density("density", density)
-    saliencies = {name: _saliency(name, linear) for name, linear in dense_layers(net, layers).items()}
+    saliencies = {name: _saliency(name, layer) for name, layer in dense_layers(net, layers).items()}
     everything = np.concatenate(list(saliencies.values()))
     n_links = round(density * everything.size)
     threshold = np.partition(everything, -max(n_links, 1))[-max(n_links, 1)]
@@ -61,8 +61,8 @@ def snip(net: nn.Module, density: float, layers: Collection[str] | None = None) 
     return Explicit({name: float(count / saliencies[name].size) for name, count in counts.items()})
 
 
-def _saliency(name: str, linear: nn.Linear) -> np.ndarray:
-    weight = linear.weight
+def _saliency(name: str, layer: nn.Module) -> np.ndarray:
+    weight = layer.weight
     if weight.grad is None or not weight.grad.isfinite().all():
         raise ValueError(f"layer {name!r} of net has no finite gradient: run backward on a batch of data first")
     return (weight * weight.grad).abs().flatten().float().cpu().numpy()

@@ -98,7 +98,7 @@ def test_full_sparse_layers_stay_within_1e_4_of_sb3_for_50_updates(algo, path, m
         for name, linear in [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]:
             everywhere = Topology.from_mask(np.ones(linear.weight.shape, bool))
             parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, SparseLinear.from_linear(linear, everywhere))
+            setattr(network.get_submodule(parent), child, SparseLinear.from_dense(linear, everywhere))
         if hasattr(network, "optimizer"):
             network.optimizer = torch.optim.Adam(network.parameters(), lr=full.learning_rate)
 

@@ -12,11 +12,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from siftrl.sparse import Evolution, Recipe, SparseLinear, Topology, evolve, sparse_layers, sparsify
-from siftrl.sparse.convert import layer_specs
+from siftrl.sparse.convert import budget_layers, layer_specs
 from siftrl.sparse.density import Uniform
-from siftrl.sparse.diagnostics import linear_layers
 from siftrl.sparse.drop import GlobalMagnitude, Magnitude, RandomDrop, SetSigned, Taylor, WholeFeatures
 from siftrl.sparse.grow import EvidenceGrowth, GradientGrowth, MomentumGrowth, RandomGrowth
+from siftrl.sparse.layer import in_order_of_positions
 from siftrl.sparse.recipes import RECIPES, resolve
 from siftrl.sparse.schedules import Falling, Schedule
 from torch import nn
@@ -38,13 +38,40 @@ def mlp(*sizes):
     return nn.Sequential(*[layer for n_in, n_out in pairwise(sizes) for layer in (nn.Linear(n_in, n_out), nn.Tanh())][:-1])
 
 
+def conv_net():
+    """Convolutions in one and two dimensions, with groups, stride and padding, between 72 inputs and 3 outputs."""
+    return nn.Sequential(
+        nn.Unflatten(1, (2, 6, 6)),
+        nn.Conv2d(2, 6, 3, padding=1, groups=2),
+        nn.Tanh(),
+        nn.Conv2d(6, 4, 3, stride=2),
+        nn.Flatten(2),
+        nn.Conv1d(4, 5, 2),
+        nn.Flatten(),
+        nn.Linear(15, 3),
+    )
+
+
+MLP, CONV = (20, 16, 16, 3), "conv"
+NETWORKS = pytest.mark.parametrize("sizes", [MLP, CONV], ids=["mlp", "conv"])
+
+
+# Where every optimiser is tried on the one, one is enough on the other.
+RUNS = pytest.mark.parametrize(("sizes", "optimizer"), [*((MLP, name) for name in OPTIMIZERS), (CONV, "adamw")])
+
+
+def dense_net(sizes):
+    return conv_net() if sizes == CONV else mlp(*sizes)
+
+
 class Run(nn.Module):
     """A network that learns random numbers, its target that follows slowly, and what rewires both."""
 
-    def __init__(self, recipe="set", optimizer="adam", density=0.2, seed=0, sizes=(20, 16, 16, 3), dtype=None, **schedule):
+    def __init__(self, recipe="set", optimizer="adam", density=0.2, seed=0, sizes=MLP, dtype=None, **schedule):
         super().__init__()
         torch.manual_seed(seed)
-        self.net = sparsify(mlp(*sizes).to(dtype or torch.float32), Uniform(density))
+        self.net = sparsify(dense_net(sizes).to(dtype or torch.float32), Uniform(density))
+        self.n_in = 72 if sizes == CONV else sizes[0]
         self.target = copy.deepcopy(self.net).requires_grad_(False)
         self.optimizer = OPTIMIZERS[optimizer](self.net.parameters())
         self.evolution = None
@@ -52,7 +79,8 @@ class Run(nn.Module):
             if isinstance(recipe, str):
                 end = {"stop_updates": 15} if resolve(recipe).falls else {}
                 schedule = {"period_updates": 3, "fraction": 0.3, **end, **schedule}
-            evidence = {name: [layer] for name, layer in sparse_layers(self.target).items()}
+            layers = sparse_layers(self.target).items()
+            evidence = {name: [layer] for name, layer in layers if isinstance(layer, SparseLinear)}
             targets = [self.target]
             self.evolution = evolve(self.net, self.optimizer, recipe, targets=targets, evidence=evidence, **schedule)
         self.n_steps = 0
@@ -60,8 +88,7 @@ class Run(nn.Module):
     def loss(self, net=None):
         dtype = next(self.net.parameters()).dtype
         generator = torch.Generator().manual_seed(self.n_steps)
-        n_in = next(iter(self.net.children())).in_features
-        return (net or self.net)(torch.randn(8, n_in, generator=generator).to(dtype)).sub(1).square().mean()
+        return (net or self.net)(torch.randn(8, self.n_in, generator=generator).to(dtype)).sub(1).square().mean()
 
     def step(self, n=1, **zero_grad):
         for _ in range(n):
@@ -133,18 +160,23 @@ def topologies(run):
 # What stays and what starts at zero
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("recipe", CONSTANT)
 class TestARewiring:
-    @given(st.sampled_from([0.03, 0.2, 0.5, 0.95, 0.999]), st.sampled_from([0.0, 0.05, 0.4, 1.0]), st.integers(0, 3))
-    @settings(deadline=None, max_examples=8)
-    def test_survivors_keep_everything_and_the_grown_start_at_zero(self, recipe, optimizer, density, fraction, seed):
-        kwargs = {"optimizer": optimizer, "density": density, "seed": seed, "sizes": (14, 9, 7)}
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    @given(
+        st.sampled_from([(14, 9, 7), CONV]),
+        st.sampled_from([0.03, 0.2, 0.5, 0.95, 0.999]),
+        st.sampled_from([0.0, 0.05, 0.4, 1.0]),
+        st.integers(0, 3),
+    )
+    @settings(deadline=None, max_examples=10)
+    def test_survivors_keep_everything_and_the_grown_start_at_zero(self, recipe, optimizer, sizes, density, fraction, seed):
+        kwargs = {"optimizer": optimizer, "density": density, "seed": seed, "sizes": sizes}
         before = Run(None, **kwargs).step(3).snapshot()
         run = Run(recipe, fraction=fraction, **kwargs)
         # A neuron with too few empty places takes dropped links back, which then count as grown.
         layers = sparse_layers(run.net).values()
-        assume(recipe != "srigl" or all(layer.topology.fan_in().max() <= layer.in_features // 2 for layer in layers))
+        assume(recipe != "srigl" or all(layer.topology.fan_in().max() <= layer.shape[1] // 2 for layer in layers))
         run.step(2)
         run.optimizer.zero_grad()
         run.loss().backward()
@@ -154,7 +186,7 @@ class TestARewiring:
         for name, old in before.items():
             new, layer = Snapshot.of(run, name), run.net.get_submodule(name)
             survivors, grown = set(old.positions) & set(new.positions), set(new.positions) - set(old.positions)
-            n_empty = layer.in_features * layer.out_features - len(old.positions)
+            n_empty = layer.size - len(old.positions)
             assert len(new.positions) == len(old.positions)
             assert len(grown) == min(round(fraction * len(old.positions)), n_empty)
             assert all(new.weight[place] == old.weight[place] for place in survivors)
@@ -170,8 +202,9 @@ class TestARewiring:
             assert (last.dropped, last.grown) == (len(grown), len(grown))
             assert last.overlap == pytest.approx(len(survivors) / (len(old.positions) + len(grown)))
 
-    def test_training_goes_on_with_as_many_links_and_equal_targets(self, recipe, optimizer):
-        run = Run(recipe, optimizer, period_updates=2, fraction=0.5)
+    @RUNS
+    def test_training_goes_on_with_as_many_links_and_equal_targets(self, recipe, optimizer, sizes):
+        run = Run(recipe, optimizer, sizes=sizes, period_updates=2, fraction=0.5)
         n_links = [layer.n_links for layer in sparse_layers(run.net).values()]
         first = topologies(run)
         for _ in range(10):
@@ -182,20 +215,21 @@ class TestARewiring:
         assert topologies(run) != first
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@RUNS
 @pytest.mark.parametrize("recipe", REWIRING)
-def test_a_checkpoint_goes_on_as_if_nothing_had_been(recipe, optimizer):
+def test_a_checkpoint_goes_on_as_if_nothing_had_been(recipe, optimizer, sizes):
     for steps_before in (1, 2, 3, 5):  # before, at and after a rewiring
-        straight = Run(recipe, optimizer, density=0.3).step(steps_before)
-        resumed = Run(recipe, optimizer, density=0.6, seed=7).load(straight.save())
+        straight = Run(recipe, optimizer, density=0.3, sizes=sizes).step(steps_before)
+        resumed = Run(recipe, optimizer, density=0.6, seed=7, sizes=sizes).load(straight.save())
         assert same(straight.step(9), resumed.step(9))
         assert straight.snapshot() == resumed.snapshot()
 
 
+@NETWORKS
 @pytest.mark.parametrize("recipe", REWIRING)
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))], ids=["deepcopy", "pickle"])
-def test_a_copy_rewires_itself_and_leaves_the_original_alone(recipe, clone):
-    original = Run(recipe).step(4)
+def test_a_copy_rewires_itself_and_leaves_the_original_alone(recipe, clone, sizes):
+    original = Run(recipe, sizes=sizes).step(4)
     twin = clone(original)
     before = copy.deepcopy(original.everything())
     twin.step(9)
@@ -240,7 +274,7 @@ def test_layers_of_one_shape_and_later_rewirings_draw_differently():
 
 
 def test_layers_in_which_no_place_is_empty_stay_as_they_are():
-    full = SparseLinear.from_linear(nn.Linear(5, 4), Topology.from_mask(np.ones((4, 5), bool)))
+    full = SparseLinear.from_dense(nn.Linear(5, 4), Topology.from_mask(np.ones((4, 5), bool)))
     net = nn.Sequential(full)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
     weight = full.weight.clone()
@@ -264,21 +298,26 @@ def test_regrowth_where_it_is_allowed_starts_at_zero_too():
         assert not any(Snapshot.of(run, name).moments["exp_avg"].values())
 
 
+@NETWORKS
 @pytest.mark.parametrize("attach", ["before", "after"])
-def test_a_learning_rate_scheduler_and_parameter_groups_do_not_matter(attach):
+def test_a_learning_rate_scheduler_and_parameter_groups_do_not_matter(attach, sizes):
     torch.manual_seed(0)
-    net = sparsify(mlp(20, 16, 3), Uniform(0.2))
-    optimizer = torch.optim.Adam([{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.1}], lr=0.01)
+    net = sparsify(dense_net(sizes), Uniform(0.2))
+    first, *others = sparse_layers(net).values()
+    groups = [{"params": first.parameters()}, *({"params": layer.parameters(), "lr": 0.1} for layer in others)]
+    optimizer = torch.optim.Adam(groups, lr=0.01)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1) if attach == "before" else None
     evolution = evolve(net, optimizer, "set", period_updates=2, fraction=0.5)
     scheduler = scheduler or torch.optim.lr_scheduler.StepLR(optimizer, 1)
     for _ in range(4):
         optimizer.zero_grad()
-        net(torch.randn(4, 20)).sum().backward()
+        net(torch.randn(4, 72 if sizes == CONV else 20)).sum().backward()
         optimizer.step()
         scheduler.step()
     assert (evolution.n_updates, evolution.n_rewirings) == (4, 2)
-    assert not optimizer.state[net[0].weight]["exp_avg"][net[0].weight == 0].any()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-6, *[1e-5] * len(others)])
+    for layer in (first, *others):
+        assert not optimizer.state[layer.weight]["exp_avg"][layer.weight == 0].any()
 
 
 # When
@@ -315,16 +354,17 @@ def falling(end=0.1, drop=None, grow=None, begin=0.0, **schedule):
     )
 
 
+@NETWORKS
 @pytest.mark.parametrize("density", [0.6, 0.25])
 @pytest.mark.parametrize("fraction", [0.0, 0.4])
 @pytest.mark.parametrize("drop", [Magnitude(), SetSigned(), RandomDrop(), Taylor(), WholeFeatures()])
-def test_every_layers_links_follow_the_cubic_to_the_link(drop, fraction, density):
-    run = Run(falling(drop=drop, begin=0.2, fraction=fraction), density=density)
+def test_every_layers_links_follow_the_cubic_to_the_link(drop, fraction, density, sizes):
+    run = Run(falling(drop=drop, begin=0.2, fraction=fraction), density=density, sizes=sizes)
     starts = {name: layer.n_links for name, layer in sparse_layers(run.net).items()}
     for step in range(1, 15):
         run.step()
         for name, layer in sparse_layers(run.net).items():
-            n_end = round(0.1 * layer.in_features * layer.out_features)
+            n_end = round(0.1 * layer.size)
             due = min(step // 2 * 2, 10)  # the last rewiring up to update 11
             assert layer.n_links == cubic(starts[name], n_end, max(0.0, (due / 10 - 0.2) / 0.8)), step
         run.snapshot()  # the targets' links are the same
@@ -338,7 +378,7 @@ def test_one_threshold_lets_all_layers_together_follow_the_cubic(fraction):
     with torch.no_grad():
         run.net[0].weight *= 0.01  # the layer that loses
     starts = [layer.n_links for layer in layers]
-    ends = [round(0.1 * layer.in_features * layer.out_features) for layer in layers]
+    ends = [round(0.1 * layer.size) for layer in layers]
     for step in range(2, 11, 2):
         run.step(2)
         expected = sum(cubic(start, end, step / 10) for start, end in zip(starts, ends, strict=True))
@@ -356,7 +396,7 @@ def test_networks_of_their_own_have_a_threshold_each():
     together, apart = copy.deepcopy(net), net
     for nets, networks in ((together, ("",)), (apart, ("one.", "two."))):
         layers, optimizer = sparse_layers(nets), torch.optim.SGD(nets.parameters(), lr=0.0)
-        specs = layer_specs(linear_layers(nets))
+        specs = layer_specs(budget_layers(nets))
         evolution = Evolution(layers, optimizer, falling(0.4, GlobalMagnitude(floor=0)), specs=specs, networks=networks)
         evolution.n_updates = 10
         evolution.rewire(0.0)
@@ -368,12 +408,13 @@ def test_networks_of_their_own_have_a_threshold_each():
     assert sum(n_links["together"]) < sum(n_links["apart"]) / 2
 
 
+@NETWORKS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("density", [0.25, 0.9])
-def test_shrinking_keeps_survivors_weights_and_moments_to_the_bit(optimizer, density):
+def test_shrinking_keeps_survivors_weights_and_moments_to_the_bit(optimizer, density, sizes):
     recipe = falling(0.1, fraction=0.2, stop_updates=4)
-    before = Run(None, optimizer, density=density).step(2).snapshot()
-    run = Run(recipe, optimizer=optimizer, density=density).step(1)
+    before = Run(None, optimizer, density=density, sizes=sizes).step(2).snapshot()
+    run = Run(recipe, optimizer=optimizer, density=density, sizes=sizes).step(1)
     run.optimizer.zero_grad()
     run.loss().backward()
     target = copy.deepcopy(run.target.state_dict())
@@ -550,11 +591,12 @@ def test_evidence_is_the_strength_of_the_layers_that_read_the_same_features():
 # Growing by gradient
 
 
+@NETWORKS
 @pytest.mark.parametrize("density", [0.1, 0.5])
 @pytest.mark.parametrize("backward_passes", [1, 2])
-def test_rigl_grows_the_empty_places_of_largest_gradient(density, backward_passes):
-    run = Run("rigl", density=density, period_updates=4, fraction=0.2).step(3)
-    dense = mlp(20, 16, 16, 3)
+def test_rigl_grows_the_empty_places_of_largest_gradient(density, backward_passes, sizes):
+    run = Run("rigl", density=density, sizes=sizes, period_updates=4, fraction=0.2).step(3)
+    dense = dense_net(sizes)
     for name, layer in sparse_layers(run.net).items():
         linear = dense.get_submodule(name)
         linear.weight, linear.bias = nn.Parameter(layer.to_dense().detach()), nn.Parameter(layer.bias.detach().clone())
@@ -568,7 +610,7 @@ def test_rigl_grows_the_empty_places_of_largest_gradient(density, backward_passe
     run.optimizer.step()
 
     for name, topology in before.items():
-        gradient = dense.get_submodule(name).weight.grad.t().reshape(-1).abs()
+        gradient = in_order_of_positions(dense.get_submodule(name).weight.grad).abs()
         gradient[topology.positions] = -1
         grown = np.setdiff1d(run.net.get_submodule(name).topology.positions, topology.positions)
         assert len(grown) == round(0.2 * topology.n_links)
@@ -576,8 +618,8 @@ def test_rigl_grows_the_empty_places_of_largest_gradient(density, backward_passe
 
 
 def test_the_gradient_of_empty_places_is_computed_only_in_the_steps_that_grow_by_it(monkeypatch):
-    collected, collect = [], SparseLinear._add_gradient
-    monkeypatch.setattr(SparseLinear, "_add_gradient", lambda *args: collected.append(step) or collect(*args))
+    collected, collect = [], SparseLinear.add_dense_gradient
+    monkeypatch.setattr(SparseLinear, "add_dense_gradient", lambda *args: collected.append(step) or collect(*args))
     gradient = Run("rigl", sizes=(20, 3), period_updates=4, start_updates=5, stop_updates=13)
     random = Run("set", sizes=(20, 3), period_updates=4)
     for step in range(1, 20):  # noqa: B007  (the spy reads it)
@@ -680,6 +722,30 @@ def test_a_dense_network_is_refused():
     net = mlp(4, 4)
     with pytest.raises(ValueError, match="call sparsify"):
         evolve(net, torch.optim.SGD(net.parameters(), lr=0.1))
+
+
+def test_evidence_for_a_convolution_is_refused():
+    run = Run(None, sizes=CONV)
+    with pytest.raises(ValueError, match="evidence for layer '1' must be for a linear one"):
+        evolve(run.net, run.optimizer, "anf-shared", evidence={"1": [run.net[7]]})
+
+
+@pytest.mark.parametrize("end", [0.1, 0.237])
+def test_granet_lands_on_its_density_beside_layers_that_share_no_links(end):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Embedding(9, 16), nn.TransformerEncoderLayer(16, 2, 32), nn.Linear(16, 3))
+    recipe = resolve("granet", density=end, period_updates=2, stop_updates=8)
+    layers = [net[1].linear1, net[1].linear2, net[2]]  # those of the attention are not converted
+    places = sum(layer.weight.numel() for layer in layers)
+    sparsify(net, recipe.density)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    evolve(net, optimizer, recipe)
+    for _ in range(8):
+        optimizer.zero_grad()
+        net(torch.randint(9, (4, 5))).square().mean().backward()
+        optimizer.step()
+    layers = [net[1].linear1, net[1].linear2, net[2]]
+    assert sum(layer.weight.numel() for layer in layers) == pytest.approx(end * places, abs=1.5)
 
 
 def test_the_counters_are_in_the_state_of_the_module_that_holds_them():

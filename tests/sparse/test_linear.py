@@ -113,7 +113,7 @@ def test_path_follows_density_dtype_and_batch(monkeypatch, density, dtype, batch
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_a_full_layer_is_nn_linear(batch):
     dense = nn.Linear(100, 50)
-    full = SparseLinear.from_linear(dense, Topology.from_mask(np.ones((50, 100), bool)))
+    full = SparseLinear.from_dense(dense, Topology.from_mask(np.ones((50, 100), bool)))
     x = torch.randn(batch, 100)
     assert_close(full(x), dense(x), 1e-5)
 
@@ -290,12 +290,12 @@ def test_sparse_neurons_start_at_the_scale_of_dense_ones():
 
 
 @pytest.mark.parametrize("scale_to_fan_in", [True, False])
-def test_from_linear_keeps_the_linked_weights(scale_to_fan_in):
+def test_from_dense_keeps_the_linked_weights(scale_to_fan_in):
     torch.manual_seed(0)
     dense = nn.Linear(50, 20)
     topology = Topology.random((20, 50), 137, np.random.default_rng(0))
     drawn = torch.get_rng_state()
-    layer = SparseLinear.from_linear(dense, topology, scale_to_fan_in=scale_to_fan_in)
+    layer = SparseLinear.from_dense(dense, topology, scale_to_fan_in=scale_to_fan_in)
     assert torch.equal(torch.get_rng_state(), drawn)
     scale = (50 / torch.from_numpy(topology.fan_in()).clamp(min=1)).sqrt()[:, None] if scale_to_fan_in else 1.0
     assert_close(layer.to_dense(), (dense.weight * torch.from_numpy(topology.mask()) * scale).float())
