@@ -92,7 +92,7 @@ class Slices(NamedTuple):
             raise ValueError(f"out must have shape {shape}, got {out.shape}")
         n_threads = threads.worth(out.size)
         bounds = row_bounds(self.batch, n_threads)
-        _build(self, out, bounds, n_threads, threads.TEAM)
+        copy(self, 0, len(out), out, 0, bounds, n_threads, threads.TEAM)
         return out
 
 
@@ -130,14 +130,16 @@ def copy_blocks(slices, first_feature, last_feature, first_row, last_row, out, t
 
 
 @njit(**_OPTIONS)
-def _build_rows(t, slices, out, bounds):
-    copy_blocks(slices, 0, out.shape[0], bounds[t], bounds[t + 1], out, 0, bounds[t])
+def _copy_rows(t, slices, first_feature, last_feature, out, to_feature, bounds):
+    copy_blocks(slices, first_feature, last_feature, bounds[t], bounds[t + 1], out, to_feature, bounds[t])
 
 
 @njit(**_OPTIONS)
-def _build(slices, out, bounds, n_threads, team):
+def copy(slices, first_feature, last_feature, out, to_feature, bounds, n_threads, team):
+    """Copy a range of features to ``out``, from ``to_feature`` on; threads share out the rows."""
     if n_threads == 1:
         for t in range(bounds.shape[0] - 1):
-            _build_rows(t, slices, out, bounds)
+            _copy_rows(t, slices, first_feature, last_feature, out, to_feature, bounds)
     else:
-        threads.share_out(_build_rows, (slices, out, bounds), bounds.shape[0] - 1, n_threads, team)
+        arguments = (slices, first_feature, last_feature, out, to_feature, bounds)
+        threads.share_out(_copy_rows, arguments, bounds.shape[0] - 1, n_threads, team)

@@ -7,10 +7,10 @@ the product takes them by neuron, within chunks of features whose runs stay in t
 
 Product and weight gradient work on several layers that read the same batch: each chunk of the batch is fetched from memory
 once for all of them. The product also takes a batch that is only described (:class:`~siftrl.sparse.gather.Slices`); it then
-gathers each chunk just before it multiplies it.
+gathers a few chunks just before it multiplies them.
 
-Threads share out the rows of the batch for the product, the features for both gradients: no two write to the same run,
-nothing is added up at the end, and the results are the same to the bit for any number of threads.
+Threads share out the neurons for the product, the features for both gradients: no two write to the same run, nothing is
+added up at the end, and the results are the same to the bit for any number of threads.
 
 Everything can be had for a range of a layer's features alone: ``indptr`` is then that range's part of the layer's, and
 ``neurons``, ``weight`` and ``grad_weight`` stay those of the whole layer.
@@ -30,8 +30,11 @@ from . import gather, threads
 # numba's cache notices changes of this file, not of gather.py and threads.py: touch this one after changing those.
 _OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}}
 
-# Features of a chunk of the product: at 128 rows a thread, a quarter of a megabyte.
+# Features of a chunk of the product: at a batch of 256, half a megabyte.
 CHUNK_FEATURES = 512
+
+# Features of a batch of slices that are gathered before they are multiplied: whole chunks, at a batch of 256 four megabytes.
+GATHER_FEATURES = 8 * CHUNK_FEATURES
 
 # Features whose gradients are worked out for one layer before the next layer's turn.
 _GRADIENT_FEATURES = 128
@@ -117,15 +120,15 @@ def product(x: np.ndarray | gather.Slices, layers: Sequence[Product], keep: np.n
     """
     if not layers:
         return
-    batch = layers[0].out.shape[1]
+    layers, (n_neurons, batch) = tuple(layers), (sum(len(layer.out) for layer in layers), layers[0].out.shape[1])
     n_threads = threads.worth(sum(len(layer.links) for layer in layers) * batch)
-    bounds = gather.row_bounds(batch, n_threads)
-    layers = tuple(layers)
+    bounds = np.arange(n_threads + 1) * n_neurons // n_threads
     if isinstance(x, gather.Slices):
-        kept = keep is not None
-        _slices_product(x, keep if kept else np.empty((0, 0), np.float32), kept, layers, bounds, n_threads, threads.TEAM)
+        space = np.empty((min(GATHER_FEATURES, x.n_features), batch), np.float32) if keep is None else keep
+        row_bounds = gather.row_bounds(batch, n_threads)
+        _slices_product(x, space, keep is not None, layers, row_bounds, bounds, n_threads, threads.TEAM)
     else:
-        _product(x, layers, bounds, n_threads, threads.TEAM)
+        _product(x, 0, 0, -(-len(x) // CHUNK_FEATURES), layers, bounds, n_threads, threads.TEAM)
 
 
 def weight_gradient(x: np.ndarray, layers: Sequence[WeightGradient]) -> None:
@@ -200,85 +203,32 @@ def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
 
 
 @njit(**_OPTIONS)
-def _start_sums(layers, first_row, last_row):
-    """Return what each neuron's sum starts with, of all layers; ``(neurons of all, rows)``."""
-    n_neurons = 0
-    for layer in range(len(layers)):
-        n_neurons += layers[layer].out.shape[0]
-    sums = np.empty((n_neurons, last_row - first_row), np.float32)
-    place = 0
-    for layer in range(len(layers)):
-        bias, out = layers[layer].bias, layers[layer].out
-        for j in range(out.shape[0]):
-            if bias.shape[0]:
-                sums[place + j] = bias[j]
-            else:
-                sums[place + j] = out[j, first_row:last_row]
-        place += out.shape[0]
-    return sums
-
-
-@njit(**_OPTIONS)
-def _add_chunk(x, first_feature, first_row, last_row, layers, chunk, sums):
-    """Add the product with one chunk of features, which begins at ``first_feature`` of ``x``."""
-    place = 0
-    for layer in range(len(layers)):
-        pointers, inputs, links = layers[layer].pointers, layers[layer].inputs, layers[layer].links
-        weight, n_neurons = layers[layer].weight, layers[layer].out.shape[0]
-        for j in range(n_neurons):
-            sum_j = sums[place + j]
-            k, end = pointers[chunk * n_neurons + j], pointers[chunk * n_neurons + j + 1]
-            while k + 4 <= end:
-                x0 = x[first_feature + inputs[k], first_row:last_row]
-                x1 = x[first_feature + inputs[k + 1], first_row:last_row]
-                x2 = x[first_feature + inputs[k + 2], first_row:last_row]
-                x3 = x[first_feature + inputs[k + 3], first_row:last_row]
-                w0, w1, w2, w3 = weight[links[k]], weight[links[k + 1]], weight[links[k + 2]], weight[links[k + 3]]
-                for b in range(sum_j.shape[0]):
-                    sum_j[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
-                k += 4
-            while k < end:
-                x0, w0 = x[first_feature + inputs[k], first_row:last_row], weight[links[k]]
-                for b in range(sum_j.shape[0]):
-                    sum_j[b] += w0 * x0[b]
-                k += 1
-        place += n_neurons
-
-
-@njit(**_OPTIONS)
-def _write_sums(sums, layers, first_row, last_row):
-    place = 0
-    for layer in range(len(layers)):
-        out = layers[layer].out
-        for j in range(out.shape[0]):
-            out[j, first_row:last_row] = sums[place + j]
-        place += out.shape[0]
-
-
-@njit(**_OPTIONS)
-def _product_rows(t, x, layers, bounds):
-    first_row, last_row = bounds[t], bounds[t + 1]
-    sums = _start_sums(layers, first_row, last_row)
-    for first_feature in range(0, x.shape[0], CHUNK_FEATURES):
-        _add_chunk(x, first_feature, first_row, last_row, layers, first_feature // CHUNK_FEATURES, sums)
-    _write_sums(sums, layers, first_row, last_row)
-
-
-@njit(**_OPTIONS)
-def _slices_product_rows(t, x, keep, kept, layers, bounds):
-    first_row, last_row = bounds[t], bounds[t + 1]
-    n_features, n_rows = x.starts[-1] + x.widths[-1], last_row - first_row
-    sums = _start_sums(layers, first_row, last_row)
-    scratch = np.empty((0 if kept else min(CHUNK_FEATURES, n_features), n_rows), np.float32)
-    for first in range(0, n_features, CHUNK_FEATURES):
-        last, chunk = min(first + CHUNK_FEATURES, n_features), first // CHUNK_FEATURES
-        if kept:
-            gather.copy_blocks(x, first, last, first_row, last_row, keep, first, first_row)
-            _add_chunk(keep, first, first_row, last_row, layers, chunk, sums)
-        else:
-            gather.copy_blocks(x, first, last, first_row, last_row, scratch, 0, 0)
-            _add_chunk(scratch, 0, 0, n_rows, layers, chunk, sums)
-    _write_sums(sums, layers, first_row, last_row)
+def _add_chunks(t, x, first_feature, first_chunk, last_chunk, layers, bounds):
+    """Add the product with some chunks of features, which begin at ``first_feature`` of ``x``, to a range of the neurons."""
+    for chunk in range(first_chunk, last_chunk):
+        shift, place = first_feature + (chunk - first_chunk) * CHUNK_FEATURES, 0
+        for layer in range(len(layers)):
+            pointers, inputs, links = layers[layer].pointers, layers[layer].inputs, layers[layer].links
+            weight, bias, out = layers[layer].weight, layers[layer].bias, layers[layer].out
+            n_neurons = out.shape[0]
+            for j in range(max(bounds[t] - place, 0), min(bounds[t + 1] - place, n_neurons)):
+                out_j = out[j]
+                if chunk == 0 and bias.shape[0]:
+                    out_j[:] = bias[j]
+                k, end = pointers[chunk * n_neurons + j], pointers[chunk * n_neurons + j + 1]
+                while k + 4 <= end:
+                    x0, x1 = x[shift + inputs[k]], x[shift + inputs[k + 1]]
+                    x2, x3 = x[shift + inputs[k + 2]], x[shift + inputs[k + 3]]
+                    w0, w1, w2, w3 = weight[links[k]], weight[links[k + 1]], weight[links[k + 2]], weight[links[k + 3]]
+                    for b in range(out_j.shape[0]):
+                        out_j[b] += w0 * x0[b] + w1 * x1[b] + w2 * x2[b] + w3 * x3[b]
+                    k += 4
+                while k < end:
+                    x0, w0 = x[shift + inputs[k]], weight[links[k]]
+                    for b in range(out_j.shape[0]):
+                        out_j[b] += w0 * x0[b]
+                    k += 1
+            place += n_neurons
 
 
 @njit(**_OPTIONS)
@@ -354,21 +304,24 @@ def add_row_product(x, indptr, neurons, weight, out):
 
 
 @njit(**_OPTIONS)
-def _product(x, layers, bounds, n_threads, team):
+def _product(x, first_feature, first_chunk, last_chunk, layers, bounds, n_threads, team):
     if n_threads == 1:
         for t in range(bounds.shape[0] - 1):
-            _product_rows(t, x, layers, bounds)
+            _add_chunks(t, x, first_feature, first_chunk, last_chunk, layers, bounds)
     else:
-        threads.share_out(_product_rows, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
+        arguments = (x, first_feature, first_chunk, last_chunk, layers, bounds)
+        threads.share_out(_add_chunks, arguments, bounds.shape[0] - 1, n_threads, team)
 
 
 @njit(**_OPTIONS)
-def _slices_product(x, keep, kept, layers, bounds, n_threads, team):
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _slices_product_rows(t, x, keep, kept, layers, bounds)
-    else:
-        threads.share_out(_slices_product_rows, (x, keep, kept, layers, bounds), bounds.shape[0] - 1, n_threads, team)
+def _slices_product(x, space, kept, layers, row_bounds, bounds, n_threads, team):
+    n_features = x.starts[-1] + x.widths[-1]
+    for first in range(0, n_features, GATHER_FEATURES):
+        last = min(first + GATHER_FEATURES, n_features)
+        to = first if kept else 0
+        gather.copy(x, first, last, space, to, row_bounds, n_threads, team)
+        first_chunk, last_chunk = first // CHUNK_FEATURES, -(-last // CHUNK_FEATURES)
+        _product(space, to, first_chunk, last_chunk, layers, bounds, n_threads, team)
 
 
 @njit(**_OPTIONS)
