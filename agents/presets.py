@@ -1,16 +1,19 @@
-"""Presets: named agents, each a recipe with the hyper-parameters it was published with."""
+"""Presets: named agents, each a recipe with the hyper-parameters it was published with, and what else its method does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 
 from ..names import known
 from ..sparse.recipes import RECIPES, Recipe, resolve
+from .delayed_returns import DelayedReturns
+from .dynamic_capacity import DynamicCapacity
 
 HPARAMS = ("sb3", "paper")
 ALGORITHMS = ("sac", "td3")
@@ -40,21 +43,31 @@ class Published:
     schedule: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _no_callbacks(planned_steps: int) -> list[BaseCallback]:
+    return []
+
+
 @dataclass(frozen=True)
 class Preset:
-    """A named agent: the recipe of the same name, and what was published with it.
+    """A named agent: the recipe of the same name, what else belongs to its method, and what was published with it.
 
     Attributes:
         summary: One line for ``--help``.
         sac: Published setting for SAC.
         td3: Published setting for TD3.
         deviation: What of the published setting is not taken, beyond what the recipe says.
+        budget: Densities of single networks, keywords of the policy; the user's own go before them.
+        algorithm: Keywords of SB3's constructor that belong to the method, with any hyper-parameters.
+        callbacks: What acts while the agent trains, for so many planned environment steps.
     """
 
     summary: str
     sac: Published
     td3: Published
     deviation: str
+    budget: Mapping[str, float] = field(default_factory=dict)
+    algorithm: Mapping[str, Any] = field(default_factory=dict)
+    callbacks: Callable[[int], list[BaseCallback]] = _no_callbacks
 
 
 _TD3 = Published({"learning_rate": 1e-3, "batch_size": 100, "learning_starts": 25_000}, weight_decay=2e-4)
@@ -81,6 +94,11 @@ _ANF_DEVIATION = "SAC's weights start as nn.Linear's, not Xavier; a batch may ho
 
 def _anf(summary: str) -> Preset:
     return Preset(summary, sac=_ANF_SAC, td3=_TD3, deviation=_ANF_DEVIATION)
+
+
+def _rlx2_callbacks(planned_steps: int) -> list[BaseCallback]:
+    # Theirs begin after 300 000 of 3 000 000 steps; in a short run they would never.
+    return [DelayedReturns(after_steps=planned_steps // 10), DynamicCapacity()]
 
 
 def _as_graesser(summary: str, sac: Published, deviation: str = _GRAESSER_DEVIATION) -> Preset:
@@ -121,6 +139,17 @@ PRESETS: dict[str, Preset] = {
         "static as tuned for SAC (ERK 10 %); Graesser et al. 2022", _graesser(2e-4, scale_to_fan_in=False)
     ),
     "graesser-prune": _as_graesser("pruned from dense to 10 % (ERK); Graesser et al. 2022", _graesser(2e-4)),
+    "rlx2": Preset(
+        "rigl for RL (ER 10 %, critics 15 %), late 3-step returns, a replay that shrinks; Tan et al. 2023",
+        sac=Published({"learning_starts": 25_000}, weight_decay=0.0),
+        td3=Published({"learning_rate": 3e-4, "batch_size": 256, "learning_starts": 25_000}, weight_decay=0.0),
+        deviation="densities are TD3's on HalfCheetah; rewirings end at 80 % of the updates, and TD3's actor has as many as "
+        "its critics; 3-step returns begin after a tenth of the steps; SAC explores by drawing actions, has SB3's bounds "
+        "of log_std, and its replay stops shrinking at 100 000 transitions, as TD3's",
+        budget={"critic_density": 0.15},
+        algorithm={"n_steps": 3},
+        callbacks=_rlx2_callbacks,
+    ),
     "dense": Preset(
         "the dense baseline: SB3's networks",
         sac=_ANF_SAC,
@@ -176,7 +205,9 @@ def build_kwargs(
         "distribution": distribution,
         "net_arch": [256, 256],
     }
-    algorithm_kwargs: dict[str, Any] = {}
+    if density is None and input_density is None:
+        policy_kwargs.update(PRESETS[preset].budget)
+    algorithm_kwargs = dict(PRESETS[preset].algorithm)
     schedule: Mapping[str, Any] = {}
     if hparams == "paper":
         published: Published = getattr(PRESETS[preset], algo)
@@ -193,6 +224,23 @@ def build_kwargs(
     if algo == "td3" and n_actions is not None:
         algorithm_kwargs["action_noise"] = NormalActionNoise(np.zeros(n_actions), np.full(n_actions, 0.1))
     return policy_kwargs, algorithm_kwargs
+
+
+def build_callbacks(preset: str, planned_steps: int) -> list[BaseCallback]:
+    """What acts while an agent of a preset trains, for ``learn(callback=...)``; for most presets nothing does.
+
+    Args:
+        preset: A name in :data:`PRESETS`.
+        planned_steps: Environment steps that the run will do.
+
+    Raises:
+        ValueError: If the name is unknown, with the closest valid one.
+
+    Example:
+        >>> [type(callback).__name__ for callback in build_callbacks("rlx2", planned_steps=1_000_000)]
+        ['DelayedReturns', 'DynamicCapacity']
+    """
+    return PRESETS[known(preset, PRESETS, "recipe")].callbacks(planned_steps)
 
 
 def _in_steps(recipe: Recipe, updates_per_step: int, planned_updates: int | None) -> dict[str, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..names import known
-from .density import ERK, ConstantFanIn, Density, ErdosRenyiEpsilon, InputOnly, Uniform, WithInput
+from .density import ER, ERK, ConstantFanIn, Density, ErdosRenyiEpsilon, InputOnly, Uniform, WithInput
 from .density import distribution as make_distribution
 from .drop import DropRule, GlobalMagnitude, Magnitude, SetSigned, WholeFeatures
 from .grow import EvidenceGrowth, FanInGrowth, GradientGrowth, GrowRule, MomentumGrowth, NeverTriedFirst, RandomGrowth
@@ -264,6 +264,21 @@ def graesser_prune() -> Recipe:
     return Recipe(Falling(Uniform(1.0), ERK(0.1), begin=0.25), Magnitude(), RandomGrowth(), schedule)
 
 
+def rlx2() -> Recipe:
+    """RLx2: RigL with rare and large rewirings, half of the links every 10 000 updates, falling by a cosine; ER at 10 %.
+
+    The preset of this name adds the other half of the method: returns of several steps after a delay, and a replay that
+    shrinks.
+
+    Deviations from the published code: links start at random places, not at the largest of the starting weights; the update
+    that ends in a rewiring is not left out; a dropped link is not grown again in the same rewiring.
+
+    Source: Tan et al., RLx2: Training a Sparse Deep Reinforcement Learning Model from Scratch (ICLR 2023), section 4.1.
+    """
+    schedule = Schedule(period_updates=10_000, fraction=0.5, decay="cosine")
+    return Recipe(ER(0.1), Magnitude(), GradientGrowth(), schedule)
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "dense": dense,
     "static": static,
@@ -284,6 +299,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "graesser-set": graesser_set,
     "graesser-rigl": graesser_rigl,
     "graesser-prune": graesser_prune,
+    "rlx2": rlx2,
 }
 
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import configure
 from ..agents.callbacks import SparsityMetrics
 from ..agents.filter import filter_report
 from ..agents.networks import layer_table
+from ..agents.presets import build_callbacks
 from ..agents.replay import replay_nbytes
 from . import report
 from .agent import agent_arguments, continued_agent, new_agent, restore_agent
@@ -246,7 +247,7 @@ class Run:
 
     def _callbacks(self) -> list[BaseCallback]:
         """In this order: what is driven and measured, what acts between two steps, and what sets the others' states."""
-        callbacks: list[BaseCallback] = [self.metrics]
+        callbacks = [self.metrics, *build_callbacks(self.config.recipe, self.planned_timesteps)]
         if self.driver is not None:
             callbacks.append(self.driver)
         if self.evaluation is not None:

@@ -3,10 +3,14 @@
 import pytest
 import stable_baselines3 as sb3
 from siftrl.agents import SparseSACPolicy, SparseTD3Policy
-from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_kwargs
+from siftrl.agents.delayed_returns import DelayedReturns
+from siftrl.agents.dynamic_capacity import DynamicCapacity
+from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_callbacks, build_kwargs
 from siftrl.envs import make_ene
 from siftrl.sparse import sparse_layers
+from siftrl.sparse.diagnostics import linear_layers
 from siftrl.sparse.recipes import RECIPES, resolve
+from stable_baselines3.common.buffers import NStepReplayBuffer
 
 STOCK = {"sac": (sb3.SAC, SparseSACPolicy), "td3": (sb3.TD3, SparseTD3Policy)}
 PLANNED = 10_000
@@ -108,6 +112,35 @@ def test_sb3s_hyper_parameters_are_sb3s(algo):
     _, policy_kwargs, algorithm_kwargs = build("anf", algo)
     assert set(algorithm_kwargs) <= {"action_noise"}
     assert "optimizer_kwargs" not in policy_kwargs
+
+
+@every_algo
+@every_hparams
+def test_rlx2_has_budgets_returns_and_a_replay_of_its_own(algo, hparams):
+    """Tan et al. 2023, tables 2 and 3 and section 4.2: more links for critics, 3-step returns after 300 000 of 3 000 000."""
+    model, _, _ = build("rlx2", algo, hparams)
+    for network, density in (("actor", 0.1), ("critic", 0.15)):
+        layers = linear_layers(getattr(model, network)).values()
+        places = sum(layer.in_features * layer.out_features for layer in layers)
+        assert sum(layer.weight.numel() for layer in layers) == pytest.approx(density * places, abs=3)
+    assert type(model.replay_buffer) is NStepReplayBuffer
+    returns, capacity = build_callbacks("rlx2", planned_steps=3_000_000)
+    assert (type(returns), type(capacity)) == (DelayedReturns, DynamicCapacity)
+    assert (model.n_steps, returns.after_steps) == (3, 300_000)
+    assert (capacity.period_steps, capacity.threshold, capacity.fraction) == (10_000, 0.2, 0.1)
+    assert (capacity.min_size, capacity.n_batches) == (100_000, 8)
+
+
+@pytest.mark.parametrize("wish", ["density", "input_density"])
+def test_a_users_density_goes_before_a_presets_budget(wish):
+    policy_kwargs, _ = build_kwargs("rlx2", "sac", **{wish: 0.3})
+    assert (policy_kwargs[wish], policy_kwargs.get("critic_density")) == (0.3, None)
+
+
+def test_only_rlx2_acts_while_it_trains():
+    assert [preset for preset in PRESETS if build_callbacks(preset, planned_steps=1)] == ["rlx2"]
+    with pytest.raises(ValueError, match=r"recipe must be one of .*, not 'rlx'\. Did you mean rlx2\?"):
+        build_callbacks("rlx", planned_steps=1)
 
 
 def test_an_actor_of_td3_steps_at_half_the_pace():

@@ -4,7 +4,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from siftrl.sparse.density import ERK, ConstantFanIn, ErdosRenyiEpsilon, InputOnly, LayerSpec, Uniform, WithInput
+from siftrl.sparse.density import ER, ERK, ConstantFanIn, ErdosRenyiEpsilon, InputOnly, LayerSpec, Uniform, WithInput
 from siftrl.sparse.drop import GlobalMagnitude, Magnitude, RandomDrop, SetSigned, Threshold, WholeFeatures
 from siftrl.sparse.grow import EvidenceGrowth, FanInGrowth, GradientGrowth, MomentumGrowth, NeverTriedFirst, RandomGrowth
 from siftrl.sparse.recipes import RECIPES, Recipe, resolve
@@ -33,6 +33,7 @@ EXPECTED = {
     "graesser-set": (ERK(0.1), Magnitude(), RandomGrowth(), 250, 0.3, "cosine"),
     "graesser-rigl": (ERK(0.1), Magnitude(), GradientGrowth(), 1000, 0.5, "cosine"),
     "graesser-prune": (Falling(Uniform(1.0), ERK(0.1), 0.25), Magnitude(), RandomGrowth(), 1000, 0.0, "constant"),
+    "rlx2": (ER(0.1), Magnitude(), GradientGrowth(window_updates=1), 10_000, 0.5, "cosine"),
 }
 
 

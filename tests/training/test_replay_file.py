@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from siftrl.agents.replay import NoiseReplayBuffer
+from siftrl.agents.replay_rows import n_filled
 from siftrl.envs import NoiseSource, Permutations, make_ene
-from siftrl.training.replay_file import filled_nbytes, n_filled, read_replay, write_replay
+from siftrl.training.replay_file import filled_nbytes, read_replay, write_replay
 from siftrl.training.sealed import SealedWriter
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from siftrl.agents.presets import build_callbacks
 from siftrl.experiments.kill_and_resume import differences
 from siftrl.sparse.recipes import RECIPES
 from siftrl.training import run as runs
@@ -112,6 +113,25 @@ def test_returns_over_several_steps_go_on(tmp_path, monkeypatch):
     assert differences(carry_out(run), stopped_and_resumed(QUICK, tmp_path / "stopped", [61])) == []
 
 
+@pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}, {"algo": "td3", "hparams": "paper"}])
+def test_a_replay_that_shrinks_goes_on_and_so_do_returns_that_lengthen(options, tmp_path, monkeypatch):
+    def early(preset, planned_steps):
+        returns, capacity = build_callbacks(preset, planned_steps)
+        assert returns.after_steps == STEPS // 10
+        returns.after_steps, capacity.period_steps, capacity.threshold, capacity.min_size = 100, 30, 0.0, 65
+        return [returns, capacity]
+
+    monkeypatch.setattr(runs, "build_callbacks", early)
+    options = {**QUICK, **options, "recipe": "rlx2", "buffer_size": 70}
+    run = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
+    whole = carry_out(run)
+    assert run.agent.replay_buffer.n_steps == 3
+    assert not run.agent.replay_buffer.full, "it shrinks at 90, 120, 150 and 180 steps"
+    # Before it shrinks, where it does, where the returns have just lengthened, and later.
+    stopped = stopped_and_resumed(options, tmp_path / "stopped", [61, 90, 101, 165])
+    assert differences(whole, stopped) == []
+
+
 def test_the_comparison_sees_what_another_seed_changes(tmp_path):
     folders = [carry_out(prepare(RunConfig(**QUICK, seed=seed, log_folder=str(tmp_path)))) for seed in (0, 1)]
     unlike = differences(*folders)
@@ -138,8 +158,11 @@ def test_an_older_checkpoint_will_do(tmp_path):
 
 def test_a_prolonged_run_keeps_its_schedules_however_often_it_is_stopped(tmp_path):
     options = {**QUICK, "recipe": "granet"}
-    whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
-    carry_out(resume({"trained_agent": str(whole), "n_timesteps": 60}))
+    first = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
+    whole = carry_out(first)
+    prolonged = resume({"trained_agent": str(whole), "n_timesteps": 60})
+    assert prolonged.policy_kwargs == first.policy_kwargs
+    assert carry_out(prolonged) == whole
     folder = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "stopped"))))
     carry_out(resume({"trained_agent": str(folder), "n_timesteps": 60}), 220)
     carry_out(resume({"trained_agent": str(folder)}))
