@@ -36,6 +36,7 @@ bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
 	$(BIN)/python benchmarks/kernels.py --quick
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/memory.py --quick
+	$(BIN)/python benchmarks/threads.py --quick
 	$(BIN)/python benchmarks/throughput.py --quick
 
 docs: $(READY)   ## the page of methods anew, and the runnable examples of the documentation
