@@ -144,7 +144,9 @@ def test_a_run_goes_on_in_its_folder(finished, tmp_path, capsys):
     assert "has done its 300 steps; say how many further ones with -n" in capsys.readouterr().err
     assert main(["-i", str(folder), "--noise", "0.7"]) == 2
     assert "noise is 0.5 in the run to go on with and cannot become 0.7" in capsys.readouterr().err
+    (folder / ".checkpoint_330.zip.abc.tmp").write_text("half of one, left behind by a kill")
     assert main(["-i", str(folder), "-n", "120"]) == 0
+    assert not list(folder.glob(".*.tmp"))
     assert f"Goes on from {folder / 'checkpoint_300.zip'} after 300 environment steps" in capsys.readouterr().out
     assert run_folders(tmp_path) == [folder]
     assert json.loads((folder / "config.json").read_text())["config"]["n_timesteps"] == 420
