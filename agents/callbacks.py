@@ -156,7 +156,7 @@ class _Exploration:
         return {
             "n_rewirings": self._n_rewirings,
             "last": {path: asdict(rewiring) for path, rewiring in self._evolution.last.items()},
-            "coverage": {path: [layer.n_covered, layer._bits] for path, layer in self._coverage.items()},
+            "coverage": {path: [layer.n_covered, layer.bits] for path, layer in self._coverage.items()},
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ class _Exploration:
         self._n_rewirings = state["n_rewirings"]
         self._evolution.last = {path: Rewiring(**rewiring) for path, rewiring in state["last"].items()}
         for path, (n_covered, bits) in state["coverage"].items():
-            self._coverage[path].n_covered, self._coverage[path]._bits = n_covered, bits
+            self._coverage[path].n_covered, self._coverage[path].bits = n_covered, bits
 
     @property
     def dense_gradient_share(self) -> float:

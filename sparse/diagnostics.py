@@ -150,6 +150,7 @@ class Coverage:
     Attributes:
         n_covered: Places that have had a link.
         size: Places of the layer.
+        bits: uint8 ``(size / 8, rounded up)``: a bit for each place; with ``n_covered`` all there is to save.
 
     Source:
         Liu et al., Do We Actually Need Dense Over-Parameterization? In-Time Over-Parameterization in Sparse Training (ICML
@@ -165,7 +166,7 @@ class Coverage:
     def __init__(self, topology: Topology) -> None:
         self.shape, self.size = topology.shape, topology.size
         self.n_covered = 0
-        self._bits = np.zeros(-(-self.size // 8), np.uint8)
+        self.bits = np.zeros(-(-self.size // 8), np.uint8)
         self.add(topology)
 
     def add(self, topology: Topology) -> None:
@@ -177,6 +178,6 @@ class Coverage:
         if topology.shape != self.shape:
             raise ValueError(f"topology must have the layer's shape, {self.shape}, got {topology.shape}")
         byte, bit = topology.positions >> 3, np.uint8(1) << (topology.positions & 7).astype(np.uint8)
-        is_new = (self._bits[byte] & bit) == 0
-        np.bitwise_or.at(self._bits, byte[is_new], bit[is_new])
+        is_new = (self.bits[byte] & bit) == 0
+        np.bitwise_or.at(self.bits, byte[is_new], bit[is_new])
         self.n_covered += int(is_new.sum())

@@ -110,7 +110,7 @@ def test_coverage_is_the_size_of_the_union(n_out, n_in, data):
 
 def test_coverage_takes_a_bit_for_each_place():
     coverage = Coverage(Topology.random((256, 34_800), 1000, np.random.default_rng(0)))
-    assert coverage._bits.nbytes == 256 * 34_800 // 8
+    assert coverage.bits.nbytes == 256 * 34_800 // 8
 
 
 def test_coverage_refuses_another_layers_links():
