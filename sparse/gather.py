@@ -137,9 +137,5 @@ def _copy_rows(t, slices, first_feature, last_feature, out, to_feature, bounds):
 @njit(**_OPTIONS)
 def copy(slices, first_feature, last_feature, out, to_feature, bounds, n_threads, team):
     """Copy a range of features to ``out``, from ``to_feature`` on; threads share out the rows."""
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _copy_rows(t, slices, first_feature, last_feature, out, to_feature, bounds)
-    else:
-        arguments = (slices, first_feature, last_feature, out, to_feature, bounds)
-        threads.share_out(_copy_rows, arguments, bounds.shape[0] - 1, n_threads, team)
+    arguments = (slices, first_feature, last_feature, out, to_feature, bounds)
+    threads.share_out(_copy_rows, arguments, bounds.shape[0] - 1, n_threads, team)

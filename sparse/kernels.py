@@ -305,12 +305,8 @@ def add_row_product(x, indptr, neurons, weight, out):
 
 @njit(**_OPTIONS)
 def _product(x, first_feature, first_chunk, last_chunk, layers, bounds, n_threads, team):
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _add_chunks(t, x, first_feature, first_chunk, last_chunk, layers, bounds)
-    else:
-        arguments = (x, first_feature, first_chunk, last_chunk, layers, bounds)
-        threads.share_out(_add_chunks, arguments, bounds.shape[0] - 1, n_threads, team)
+    arguments = (x, first_feature, first_chunk, last_chunk, layers, bounds)
+    threads.share_out(_add_chunks, arguments, bounds.shape[0] - 1, n_threads, team)
 
 
 @njit(**_OPTIONS)
@@ -326,27 +322,15 @@ def _slices_product(x, space, kept, layers, row_bounds, bounds, n_threads, team)
 
 @njit(**_OPTIONS)
 def _weight_gradient(x, layers, bounds, n_threads, team):
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _weight_gradient_features(t, x, layers, bounds)
-    else:
-        threads.share_out(_weight_gradient_features, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
+    threads.share_out(_weight_gradient_features, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
 
 
 @njit(**_OPTIONS)
 def _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds, n_threads, team):
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _input_gradient_features(t, indptr, neurons, weight, grad_out, grad_x, bounds)
-    else:
-        arguments = (indptr, neurons, weight, grad_out, grad_x, bounds)
-        threads.share_out(_input_gradient_features, arguments, bounds.shape[0] - 1, n_threads, team)
+    arguments = (indptr, neurons, weight, grad_out, grad_x, bounds)
+    threads.share_out(_input_gradient_features, arguments, bounds.shape[0] - 1, n_threads, team)
 
 
 @njit(**_OPTIONS)
 def _transpose(rows, out, bounds, n_threads, team):
-    if n_threads == 1:
-        for t in range(bounds.shape[0] - 1):
-            _transpose_rows(t, rows, out, bounds)
-    else:
-        threads.share_out(_transpose_rows, (rows, out, bounds), bounds.shape[0] - 1, n_threads, team)
+    threads.share_out(_transpose_rows, (rows, out, bounds), bounds.shape[0] - 1, n_threads, team)

@@ -58,7 +58,7 @@ def share_out(typing_context: Any, task: Any, arguments: Any, n_tasks: Any, n_th
         arguments: A tuple.
         n_tasks: Tasks.
         n_threads: Threads that take tasks until none is left; the caller's is one of them.
-        team: :data:`TEAM`, which must not be 0.
+        team: :data:`TEAM`, which must not be 0 where there is more than one thread.
     """
     signature = types.void(task, arguments, types.intp, types.intp, types.intp)
     task_signature = task.get_call_type(typing_context, (types.intp, *arguments.types), {})
@@ -97,10 +97,14 @@ def share_out(typing_context: Any, task: Any, arguments: Any, n_tasks: Any, n_th
         inside.ret_void()
 
         # void GOMP_parallel(void (*function)(void *), void *data, unsigned threads, unsigned flags)
-        unsigned = ir.IntType(32)
+        unsigned, data = ir.IntType(32), builder.bitcast(frame, pointer)
         parallel = ir.FunctionType(ir.VoidType(), [member.type, pointer, unsigned, unsigned]).as_pointer()
-        arguments = [member, builder.bitcast(frame, pointer), builder.trunc(n_threads, unsigned), ir.Constant(unsigned, 0)]
-        builder.call(builder.inttoptr(team, parallel), arguments)
+        with builder.if_else(builder.icmp_signed("==", n_threads, ir.Constant(number, 1))) as (alone, together):
+            with alone:
+                builder.call(member, [data])
+            with together:
+                arguments = [member, data, builder.trunc(n_threads, unsigned), ir.Constant(unsigned, 0)]
+                builder.call(builder.inttoptr(team, parallel), arguments)
         return context.get_dummy_value()
 
     return signature, codegen
