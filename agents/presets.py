@@ -169,6 +169,7 @@ def build_kwargs(
     distribution: str | None = None,
     planned_updates: int | None = None,
     n_actions: int | None = None,
+    schedule: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A preset as keywords for ``siftrl.agents.SAC`` or ``TD3``.
 
@@ -183,12 +184,14 @@ def build_kwargs(
             them; what is constant goes on, as published. A density that falls cannot do without.
         n_actions: Numbers in an action. TD3 explores with normal noise of 0.1 on each (in units of half the action's range),
             which SB3 leaves to the user; needed for TD3.
+        schedule: Fields of the recipe's schedule to replace; ``period_updates`` counts updates of the critics.
 
     Returns:
         ``policy_kwargs``, and the other keywords of the algorithm.
 
     Raises:
-        ValueError: If a name is unknown, with the closest valid one; or the density cannot be had.
+        ValueError: If a name is unknown, with the closest valid one; the density cannot be had; or a schedule is given to a
+            recipe that never rewires.
 
     Example:
         >>> policy_kwargs, algorithm_kwargs = build_kwargs("anf", "sac", "paper", input_density=0.05)
@@ -208,13 +211,13 @@ def build_kwargs(
     if density is None and input_density is None:
         policy_kwargs.update(PRESETS[preset].budget)
     algorithm_kwargs = dict(PRESETS[preset].algorithm)
-    schedule: Mapping[str, Any] = {}
+    schedule = dict(schedule or {})
     if hparams == "paper":
         published: Published = getattr(PRESETS[preset], algo)
         policy_kwargs["optimizer_kwargs"] = {"weight_decay": published.weight_decay}
         policy_kwargs["scale_to_fan_in"] = published.scale_to_fan_in
         algorithm_kwargs.update(published.algorithm)
-        schedule = published.schedule
+        schedule = {**published.schedule, **schedule}
     recipe = resolve(preset, density=density, input_density=input_density, distribution=distribution, **schedule)
     if recipe.rewires:
         policy_kwargs["recipe_kwargs"] = {

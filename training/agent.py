@@ -45,17 +45,26 @@ def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> t
             distribution=config.distribution,
             planned_updates=planned_updates,
             n_actions=env.action_space.shape[0],
+            schedule=_given(period_updates=config.period_updates, fraction=config.drop_fraction),
         )
 
-    # The preset says how many steps pass before the first update; how many updates follow decides its schedules.
-    learning_starts = build(planned_timesteps)[1].get("learning_starts", _SB3_LEARNING_STARTS)
+    own = _given(learning_rate=config.learning_rate, batch_size=config.batch_size, learning_starts=config.learning_starts)
+    # How many steps pass before the first update, and so how many updates follow, decides the preset's schedules.
+    learning_starts = {**build(planned_timesteps)[1], **own}.get("learning_starts", _SB3_LEARNING_STARTS)
     policy_kwargs, algorithm_kwargs = build(max(planned_timesteps - learning_starts, 1))
+    algorithm_kwargs.update(own)
+    if config.weight_decay is not None:
+        policy_kwargs["optimizer_kwargs"] = {"weight_decay": config.weight_decay}
     algorithm_kwargs["buffer_size"] = config.buffer_size
     algorithm_kwargs["replay_buffer_kwargs"] = {"replay_noise": config.replay_noise, "on_permute": config.on_permute}
     if config.n_envs > 1:
         # As many updates as environment steps, so that the number of environments does not change the budget.
         algorithm_kwargs["gradient_steps"] = -1
     return policy_kwargs, algorithm_kwargs
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def new_agent(

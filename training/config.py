@@ -11,17 +11,20 @@ from ..names import did_you_mean
 from .options import (
     AT_LEAST_ONE,
     DENSITY,
+    FRACTION,
     NOISE_FRACTION,
     NOT_EMPTY,
     NOT_NEGATIVE,
+    POSITIVE,
     SEED,
     check_options,
     one_of,
     option,
 )
 
-AGENT, ENVIRONMENT, NOISE, TRAINING, RECORD, MACHINE = (
+AGENT, HYPERPARAMETERS, ENVIRONMENT, NOISE, TRAINING, RECORD, MACHINE = (
     "agent",
+    "single hyper-parameters, where they shall differ from --hparams",
     "environment",
     "noise and permutation",
     "training",
@@ -72,6 +75,21 @@ class RunConfig:
     )
     distribution: str | None = option(
         None, "how --density is spread over the layers, such as uniform, er, erk, input (recipe's own)", group=AGENT
+    )
+
+    learning_rate: float | None = option(None, "step size of Adam", rule=POSITIVE, group=HYPERPARAMETERS)
+    batch_size: int | None = option(None, "transitions in an update", rule=AT_LEAST_ONE, group=HYPERPARAMETERS)
+    weight_decay: float | None = option(
+        None, "share of the weights that is added to their gradient", rule=NOT_NEGATIVE, group=HYPERPARAMETERS
+    )
+    learning_starts: int | None = option(
+        None, "environment steps with random actions before the first update", rule=NOT_NEGATIVE, group=HYPERPARAMETERS
+    )
+    period_updates: int | None = option(
+        None, "updates between two rewirings of a network", rule=AT_LEAST_ONE, group=HYPERPARAMETERS
+    )
+    drop_fraction: float | None = option(
+        None, "fraction of a layer's links that a rewiring replaces, at the start", rule=FRACTION, group=HYPERPARAMETERS
     )
 
     env: str = option(

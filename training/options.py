@@ -32,6 +32,8 @@ AT_LEAST_ONE = Rule("at least 1", lambda value: value >= 1)
 NOT_NEGATIVE = Rule("0 or more", lambda value: 0 <= value < math.inf)
 SEED = Rule("from 0 to 4294967295", lambda value: 0 <= value < 2**32)  # what NumPy's global generator takes
 NOISE_FRACTION = Rule("at least 0 and below 1", lambda value: 0 <= value < 1)
+POSITIVE = Rule("above 0", lambda value: 0 < value < math.inf)
+FRACTION = Rule("from 0 to 1", lambda value: 0 <= value <= 1)
 DENSITY = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)
 NOT_EMPTY = Rule("given", lambda value: bool(value.strip()))
 
