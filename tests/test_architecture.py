@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "selection", "sparse", "training")
+FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "training")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "names": set(),
     "sparse": {"names"},
     "envs": {"names"},
+    "reports": {"names"},
     "selection": {"sparse"},
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
@@ -31,6 +32,7 @@ NOT_WHEN_IMPORTED = {
     "envs": {"torch", "numba", "stable_baselines3"},
     "sparse": {"gymnasium", "stable_baselines3", "sklearn"},
     "selection": {"gymnasium", "stable_baselines3"},
+    "reports": {"torch", "numba", "stable_baselines3", "gymnasium", "matplotlib", "sklearn", "scipy"},
     "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
@@ -131,6 +133,7 @@ def test_tests_stand_where_their_subjects_do():
         ("import siftrl", ("torch", "numba", "stable_baselines3", "sklearn", "matplotlib")),
         ("import siftrl.envs", ("torch", "numba", "stable_baselines3", "siftrl.sparse")),
         ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents", "sklearn")),
+        ("import siftrl.reports", ("torch", "stable_baselines3", "gymnasium.envs.mujoco", "matplotlib", "scipy")),
         ("import siftrl.selection", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
     ],
 )
