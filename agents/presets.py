@@ -167,6 +167,10 @@ def build_kwargs(
     density: float | None = None,
     input_density: float | None = None,
     distribution: str | None = None,
+    actor_density: float | None = None,
+    critic_density: float | None = None,
+    epsilon: Mapping[str, float] | None = None,
+    width: int = 256,
     planned_updates: int | None = None,
     n_actions: int | None = None,
     schedule: Mapping[str, Any] | None = None,
@@ -180,6 +184,10 @@ def build_kwargs(
         density: See :func:`siftrl.sparse.recipes.resolve`.
         input_density: See there.
         distribution: See there.
+        actor_density: As ``density``, for the actor alone.
+        critic_density: As ``density``, for the critics alone.
+        epsilon: See there.
+        width: Units of each of the two hidden layers.
         planned_updates: Updates that the run will do. A drop fraction or a density that falls reaches its end at 80 % of
             them; what is constant goes on, as published. A density that falls cannot do without.
         n_actions: Numbers in an action. TD3 explores with normal noise of 0.1 on each (in units of half the action's range),
@@ -202,14 +210,16 @@ def build_kwargs(
     known(algo, ALGORITHMS, "algo")
     known(hparams, HPARAMS, "hparams")
     policy_kwargs: dict[str, Any] = {
-        "recipe": preset,
+        "recipe": preset if epsilon is None else resolve(preset, epsilon=epsilon),
         "density": density,
         "input_density": input_density,
         "distribution": distribution,
-        "net_arch": [256, 256],
+        "net_arch": [width, width],
     }
-    if density is None and input_density is None:
+    if density is None and input_density is None and epsilon is None:
         policy_kwargs.update(PRESETS[preset].budget)
+    own = {"actor": actor_density, "critic": critic_density}
+    policy_kwargs.update({f"{network}_density": value for network, value in own.items() if value is not None})
     algorithm_kwargs = dict(PRESETS[preset].algorithm)
     schedule = dict(schedule or {})
     if hparams == "paper":
@@ -218,10 +228,14 @@ def build_kwargs(
         policy_kwargs["scale_to_fan_in"] = published.scale_to_fan_in
         algorithm_kwargs.update(published.algorithm)
         schedule = {**published.schedule, **schedule}
-    recipe = resolve(preset, density=density, input_density=input_density, distribution=distribution, **schedule)
-    if recipe.rewires:
+    shares = {"input_density": input_density, "distribution": distribution, "epsilon": epsilon}
+    recipes = {
+        network: resolve(preset, density=density if value is None else value, **shares, **schedule)
+        for network, value in own.items()
+    }
+    if recipes["actor"].rewires:
         policy_kwargs["recipe_kwargs"] = {
-            network: {**schedule, **_in_steps(recipe, updates, planned_updates)}
+            network: {**schedule, **_in_steps(recipes[network], updates, planned_updates)}
             for network, updates in _UPDATES_PER_STEP[algo].items()
         }
     if algo == "td3" and n_actions is not None:

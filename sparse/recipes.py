@@ -6,7 +6,7 @@ into a recipe.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -309,6 +309,7 @@ def resolve(
     density: float | None = None,
     input_density: float | None = None,
     distribution: str | None = None,
+    epsilon: Mapping[str, float] | None = None,
     **schedule: Any,
 ) -> Recipe:
     """A recipe by its name, with some of its parts replaced.
@@ -320,12 +321,14 @@ def resolve(
         input_density: Of the layers that read the observation. Alone: all other layers are dense. With ``density``: the
             other layers share that one.
         distribution: How ``density`` is shared out: a name in :data:`~siftrl.sparse.density.DISTRIBUTIONS`; None: "erk".
+        epsilon: Instead of a density: Erdős-Rényi factors of the roles "input" and "hidden", one left out being that of
+            :func:`ds`; output layers stay dense.
         **schedule: Fields of :class:`Schedule` to replace.
 
     Raises:
         TypeError: If the recipe is neither a name nor a recipe.
-        ValueError: If a name is unknown, with the closest valid one, if ``distribution`` comes without ``density``, or if
-            a schedule is given to a recipe that never rewires.
+        ValueError: If a name is unknown, with the closest valid one, if ``distribution`` comes without ``density``, if
+            ``epsilon`` comes with a density, or if a schedule is given to a recipe that never rewires.
 
     Example:
         >>> resolve("anf", input_density=0.05, period_updates=200).density
@@ -338,6 +341,11 @@ def resolve(
     if distribution is not None and density is None:
         raise ValueError(f"distribution={distribution!r} needs a density to share out: give density as well")
     rule = None if density is None else make_distribution(distribution or "erk", density)
+    if epsilon is not None:
+        if density is not None or input_density is not None:
+            raise ValueError("epsilon says how dense the layers are: give it without density and input_density")
+        published = ds().density
+        rule = replace(published, epsilon={**dict(published.epsilon), **epsilon})
     if input_density is not None:
         rule = InputOnly(input_density) if rule is None else WithInput(input_density, rule)
     if rule is not None:

@@ -76,6 +76,18 @@ class RunConfig:
     distribution: str | None = option(
         None, "how --density is spread over the layers, such as uniform, er, erk, input (recipe's own)", group=AGENT
     )
+    actor_density: float | None = option(None, "as --density, for the actor alone", rule=DENSITY, group=AGENT)
+    critic_density: float | None = option(None, "as --density, for the critics alone", rule=DENSITY, group=AGENT)
+    input_epsilon: float | None = option(
+        None,
+        "instead of densities: Erdős-Rényi factor of the input layers, as in ds; output layers stay dense",
+        rule=POSITIVE,
+        group=AGENT,
+    )
+    hidden_epsilon: float | None = option(
+        None, "the same for the hidden layers; one of the two alone leaves the other as in ds", rule=POSITIVE, group=AGENT
+    )
+    width: int = option(256, "units of each of the two hidden layers", rule=AT_LEAST_ONE, group=AGENT)
 
     learning_rate: float | None = option(None, "step size of Adam", rule=POSITIVE, group=HYPERPARAMETERS)
     batch_size: int | None = option(None, "transitions in an update", rule=AT_LEAST_ONE, group=HYPERPARAMETERS)
@@ -182,6 +194,11 @@ class RunConfig:
         check_options(self)
         if self.permute and self.permute_every is not None:
             raise ValueError("permute (one order for good) and permute-every (a new one every N steps) exclude each other.")
+
+    def epsilon(self) -> dict[str, float] | None:
+        """The Erdős-Rényi factors that are given, by role of a layer; None where there are none."""
+        factors = {"input": self.input_epsilon, "hidden": self.hidden_epsilon}
+        return {role: factor for role, factor in factors.items() if factor is not None} or None
 
     def ene_kwargs(self) -> dict[str, Any]:
         """The arguments of :func:`siftrl.envs.make_ene` that rebuild this run's environment."""

@@ -42,6 +42,16 @@ def budget(recipe):
     return getattr(recipe.density, "end", getattr(recipe.density, "rule", recipe.density))
 
 
+def test_factors_replace_a_recipes_own_density_and_keep_the_rest():
+    own = resolve("ds").density
+    assert resolve("ds", epsilon={"input": 40}).density == replace(own, epsilon={"input": 40, "hidden": 64})
+    static = resolve("static", epsilon={"input": 7, "hidden": 64})
+    assert (static.density, static.rewires) == (own, False)
+    assert resolve("gmp", epsilon={}).density == replace(resolve("gmp").density, end=own)
+    with pytest.raises(ValueError, match="epsilon says how dense"):
+        resolve("ds", epsilon={"input": 40}, density=0.1)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 class TestEveryRecipe:
     def test_it_is_what_its_row_says(self, name):

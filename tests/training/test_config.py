@@ -21,6 +21,11 @@ OTHER_VALUES = {
     "density": 0.25,
     "input_density": 0.125,
     "distribution": "erk",
+    "actor_density": 0.25,
+    "critic_density": 0.125,
+    "input_epsilon": 40.0,
+    "hidden_epsilon": 80.0,
+    "width": 128,
     "learning_rate": 1e-3,
     "batch_size": 64,
     "weight_decay": 1e-4,
@@ -92,6 +97,12 @@ def test_unknown_options_are_named_with_the_closest_one():
 def test_one_order_for_good_excludes_a_new_one_now_and_then():
     with pytest.raises(ValueError, match="exclude each other"):
         RunConfig(permute=True, permute_every=10)
+
+
+def test_factors_of_layers_are_gathered_by_role():
+    assert RunConfig().epsilon() is None
+    assert RunConfig(input_epsilon=40).epsilon() == {"input": 40}
+    assert RunConfig(input_epsilon=40, hidden_epsilon=80).epsilon() == {"input": 40, "hidden": 80}
 
 
 def test_the_environment_is_described_in_words_that_make_ene_knows():
