@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.preprocessing import get_action_dim
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecNormalize
 
 from ..envs import NoiseSource, Permutations
 from ..sparse.gather import Slices
@@ -67,7 +65,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         n_envs: environments in the vector.
         optimize_memory_usage: not supported; what it would save is mostly not stored anyway.
         handle_timeout_termination: as in SB3.
-        noise_source: of the environments; see :func:`noise_replay_kwargs`.
+        noise_source: of the environments; see :func:`~siftrl.agents.replay_choice.noise_replay_kwargs`.
         permutations: of the environments, ``None`` where features keep their places.
         replay_noise: ``"exact"`` gives each observation the noise it had; ``"fresh"`` draws noise anew for every batch,
             once for the observations and once for their successors.
@@ -88,6 +86,7 @@ class NoiseReplayBuffer(ReplayBuffer):
     Example:
         >>> from stable_baselines3 import SAC
         >>> from stable_baselines3.common.env_util import make_vec_env
+        >>> from siftrl.agents.replay_choice import noise_replay_kwargs
         >>> from siftrl.envs import make_ene
         >>> env = make_vec_env(make_ene, env_kwargs=dict(env_id="Pendulum-v1", noise_fraction=0.99))
         >>> kwargs = noise_replay_kwargs(env)
@@ -287,7 +286,7 @@ class NoiseReplayBuffer(ReplayBuffer):
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
         if env is not None:
-            raise ValueError(_NO_VECNORMALIZE)
+            raise ValueError(NO_VECNORMALIZE)
         batch = self.describe(batch_inds)
         batch = batch._replace(
             observations=self.build(batch.observations), next_observations=self.build(batch.next_observations)
@@ -342,7 +341,7 @@ class NoiseReplayBuffer(ReplayBuffer):
             )
 
 
-_NO_VECNORMALIZE = (
+NO_VECNORMALIZE = (
     "VecNormalize must not wrap the environments of a NoiseReplayBuffer, whose noise needs no normalisation: "
     "leave it out, or pass replay_buffer_class=ReplayBuffer"
 )
@@ -371,65 +370,3 @@ def replay_nbytes(buffer_size: int, n_real: int, action_space: spaces.Space, n_e
     action = get_action_dim(action_space) * np.dtype(ReplayBuffer._maybe_cast_dtype(action_space.dtype)).itemsize
     reward_done_timeout, key, order = 3 * 4, 2 * 8, 4
     return rows * (2 * 4 * n_real + action + reward_done_timeout + key + order)
-
-
-def noise_replay_kwargs(env: VecEnv) -> dict[str, Any] | None:
-    """Read from the environments what a :class:`NoiseReplayBuffer` must know of them.
-
-    Args:
-        env: a vector of environments.
-
-    Returns:
-        ``noise_source`` and ``permutations`` for ``replay_buffer_kwargs``, or ``None`` where the environments have no
-        noise features or show them otherwise than they come.
-
-    Raises:
-        ValueError: environments with different noise or orders, or within a VecNormalize.
-    """
-    if not env.has_attr("noise_source"):
-        return None
-    sources = set(env.get_attr("noise_source"))
-    series = set(env.get_attr("permutations")) if env.has_attr("permutations") else {None}
-    if len(sources) > 1 or len(series) > 1:
-        raise ValueError(
-            f"env must be a vector of equal environments, got {len(sources)} noise sources and {len(series)} permutations"
-        )
-    source, permutations = sources.pop(), series.pop()
-    if env.observation_space.shape != (source.n_features,):
-        return None
-    if unwrap_vec_normalize(env) is not None:
-        raise ValueError(_NO_VECNORMALIZE)
-    if permutations is not None and permutations.n_features != source.n_features:
-        permutations = None  # the task's own features are permuted, below the noise
-    return {"noise_source": source, "permutations": permutations}
-
-
-def choose_replay_buffer(model: OffPolicyAlgorithm) -> None:
-    """Let an agent use :class:`NoiseReplayBuffer` if its environment is an extremely noisy one.
-
-    A ``replay_buffer_class`` of the user's own stays. Elsewhere the agent keeps SB3's buffer, with a warning if options
-    of the noise replay were given.
-
-    Args:
-        model: whose ``replay_buffer_class`` and ``replay_buffer_kwargs`` are set; it has no buffer yet.
-
-    Raises:
-        ValueError: see :func:`noise_replay_kwargs`.
-    """
-    if model.env is None or model.replay_buffer_class not in (None, NoiseReplayBuffer):
-        return
-    from_env = noise_replay_kwargs(model.env)
-    if from_env is not None:
-        model.replay_buffer_class = NoiseReplayBuffer
-        defaults = {"n_steps": model.n_steps, "gamma": model.gamma, "seed": model.seed}
-        model.replay_buffer_kwargs = {**defaults, **model.replay_buffer_kwargs, **from_env}
-        warnings.filterwarnings("ignore", message=".*n_steps=.* is ignored .*NoiseReplayBuffer")  # it is not: see above
-    elif model.replay_buffer_class is None:
-        unused = [name for name in ("replay_noise", "on_permute") if name in model.replay_buffer_kwargs]
-        model.replay_buffer_kwargs = {k: v for k, v in model.replay_buffer_kwargs.items() if k not in unused}
-        if unused:
-            warnings.warn(
-                f"{' and '.join(unused)} have no effect: the environment has no noise features to regenerate, "
-                "so SB3's own replay buffer stores whole observations",
-                stacklevel=3,
-            )

@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3.common.policies import BasePolicy
 
 from .policies import SparseSACPolicy
-from .replay import choose_replay_buffer
+from .replay_choice import choose_replay_buffer, n_steps_taken_over
 from .update import Reading, frozen, polyak_update, sample, with_fused_adam
 
 
@@ -38,7 +38,8 @@ class SAC(sb3.SAC):
     def _setup_model(self) -> None:
         choose_replay_buffer(self)
         self.policy_kwargs = with_fused_adam(self.policy_kwargs)
-        super()._setup_model()
+        with n_steps_taken_over():
+            super()._setup_model()
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Update critics, temperature and actor.

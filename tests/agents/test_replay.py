@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from siftrl.agents.replay import NoiseReplayBuffer, choose_replay_buffer, noise_replay_kwargs, replay_nbytes
+from siftrl.agents.replay import NoiseReplayBuffer, replay_nbytes
+from siftrl.agents.replay_choice import noise_replay_kwargs
 from siftrl.envs import NoiseFeatures, PermuteFeatures, make_ene
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
-from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
 
 
 def ene_vec(n_envs=1, seed=0, **kwargs):
@@ -189,44 +190,6 @@ def test_a_million_transitions_fit():
         assert replay_nbytes(1_000_000, env.observation_space.shape[0], env.action_space) < limit
 
 
-def test_the_environments_say_what_the_replay_needs():
-    kwargs = noise_replay_kwargs(ene_vec(2))
-    assert (kwargs["noise_source"].n_real, kwargs["noise_source"].n_noise) == (4, 16)
-    assert kwargs["permutations"].n_features == 20
-    assert noise_replay_kwargs(ene_vec(1, permute_every=None))["permutations"] is None
-    assert noise_replay_kwargs(make_vec_env("Pendulum-v1")) is None
-    assert noise_replay_kwargs(VecFrameStack(ene_vec(), 2)) is None
-    below = make_vec_env(lambda: NoiseFeatures(PermuteFeatures(gym.make("Pendulum-v1")), 0.5))
-    kwargs = noise_replay_kwargs(below)
-    assert kwargs["permutations"] is None
-    feed(below, 3, NoiseReplayBuffer(10, below.observation_space, below.action_space, **kwargs))
-
-
-class _Model:
-    """The part of an algorithm that choosing a buffer reads and sets."""
-
-    def __init__(self, env, replay_buffer_class=None, **replay_buffer_kwargs):
-        self.env, self.n_steps, self.gamma, self.seed = env, 3, 0.9, 5
-        self.replay_buffer_class, self.replay_buffer_kwargs = replay_buffer_class, replay_buffer_kwargs
-
-
-def test_agents_take_the_noise_replay_in_an_ene_and_only_there():
-    model = _Model(ene_vec(), replay_noise="fresh")
-    choose_replay_buffer(model)
-    assert model.replay_buffer_class is NoiseReplayBuffer
-    expected = {"n_steps": 3, "gamma": 0.9, "seed": 5, "replay_noise": "fresh", **noise_replay_kwargs(model.env)}
-    assert model.replay_buffer_kwargs == expected
-
-    model = _Model(ene_vec(), ReplayBuffer)
-    choose_replay_buffer(model)
-    assert (model.replay_buffer_class, model.replay_buffer_kwargs) == (ReplayBuffer, {})
-
-    model = _Model(make_vec_env("Pendulum-v1"), replay_noise="exact", on_permute="keep", handle_timeout_termination=True)
-    with pytest.warns(UserWarning, match="replay_noise and on_permute have no effect"):
-        choose_replay_buffer(model)
-    assert (model.replay_buffer_class, model.replay_buffer_kwargs) == (None, {"handle_timeout_termination": True})
-
-
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -248,8 +211,6 @@ def test_bad_arguments_get_one_sentence(kwargs, message):
 
 def test_bad_environments_get_one_sentence():
     env = ene_vec()
-    with pytest.raises(ValueError, match="VecNormalize must not wrap"):
-        noise_replay_kwargs(VecNormalize(env))
     buffer = noise_buffer(env, 10)
     feed(env, 3, buffer)
     with pytest.raises(ValueError, match="VecNormalize must not wrap"):
@@ -262,13 +223,16 @@ def test_bad_environments_get_one_sentence():
     plain = make_vec_env("InvertedPendulum-v5")
     with pytest.raises(ValueError, match="infos must hold a 'noise_key'"):
         feed(plain, 1, buffer)
-    mixed = make_vec_env(make_ene, 2, env_kwargs={"env_id": "Pendulum-v1"})
-    mixed.envs[1] = make_ene("Pendulum-v1", noise_std=3.0)
-    with pytest.raises(ValueError, match="env must be a vector of equal environments, got 2 noise sources"):
-        noise_replay_kwargs(mixed)
 
 
 def test_pickles_are_light_before_the_first_transition():
     buffer = noise_buffer(ene_vec(), 1)
     assert len(pickle.dumps(buffer)) < 10_000
     assert isinstance(pickle.load(io.BytesIO(pickle.dumps(buffer))), NoiseReplayBuffer)
+
+
+def test_features_permuted_below_the_noise_are_stored_as_they_come():
+    below = make_vec_env(lambda: NoiseFeatures(PermuteFeatures(gym.make("Pendulum-v1")), 0.5))
+    buffer = noise_buffer(below, 10)
+    feed(below, 3, buffer)
+    assert buffer.size() == 3
