@@ -32,6 +32,7 @@ class InputApart(Density):
         return checked(layers, [self.input_density(layer) if layer.role == "input" else next(shares) for layer in layers])
 
     def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
+        """Draw an input layer's links at random, and another layer's as the rule of the others does."""
         return (super() if layer.role == "input" else self.rest).draw(layer, density, rng)
 
 
@@ -61,6 +62,7 @@ class WithInput(InputApart):
         _require_rule("rest", self.rest)
 
     def input_density(self, layer: LayerSpec) -> float:
+        """Return the density given for input layers."""
         return self.density
 
 
@@ -96,6 +98,7 @@ class MatchedToNoise(InputApart):
         _require_rule("rest", self.rest)
 
     def input_density(self, layer: LayerSpec) -> float:
+        """Return the share of the layer's inputs that are no noise."""
         n_in = layer.shape[1]
         if self.n_noise >= n_in:
             raise ValueError(f"n_noise={self.n_noise} must be below {n_in}, the features that layer {layer.name!r} reads")

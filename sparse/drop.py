@@ -202,9 +202,11 @@ class GlobalMagnitude(Magnitude):
             raise ValueError(f"floor={self.floor} is outside [0, 1), the densities that a layer can be held at")
 
     def fewest(self, size: int) -> int:
+        """Return the links that the floor leaves a layer of ``size`` places, at least one."""
         return max(1, round(self.floor * size))
 
     def shares(self, layers: Sequence[LayerState], n_links: Sequence[int], rng: np.random.Generator) -> list[int]:
+        """Return how many links each layer loses for good: the smallest weights of all layers go, down to the floors."""
         scores = [np.abs(layer.weight) for layer in layers]
         spare = [max(0, score.size - self.fewest(layer.topology.size)) for layer, score in zip(layers, scores, strict=True)]
         weakest = [score[k_smallest(score, k, rng)] for score, k in zip(scores, spare, strict=True)]

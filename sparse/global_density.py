@@ -138,6 +138,7 @@ class Uniform(GlobalDensity):
     """
 
     def score(self, layer: LayerSpec) -> float:
+        """Return the same score for every layer."""
         return 1.0
 
 
@@ -173,6 +174,7 @@ class UniformPlus(Uniform):
         require_density("output_floor", self.output_floor)
 
     def own_densities(self, layers: Sequence[LayerSpec], density: float) -> np.ndarray:
+        """Return those of the base, 1 for input layers, and the floor for output layers that would fall below it."""
         own = super().own_densities(layers, density)
         own[[layer.role == "input" for layer in layers]] = 1.0
         is_output = np.array([layer.role == "output" for layer in layers])
@@ -191,6 +193,7 @@ class ER(GlobalDensity):
     """
 
     def score(self, layer: LayerSpec) -> float:
+        """Return the Erdős-Rényi score, whatever the layer's kernel."""
         return er_score(layer)
 
 
@@ -214,6 +217,7 @@ class ERK(GlobalDensity):
     """
 
     def score(self, layer: LayerSpec) -> float:
+        """Return the Erdős-Rényi score with the kernel's dimensions."""
         return sum(layer.shape) / layer.size
 
 
@@ -249,6 +253,7 @@ class ERKPlus(ERK):
             raise ValueError(f"output_density={self.output_density} must be 1 where density={self.density} makes all dense")
 
     def own_densities(self, layers: Sequence[LayerSpec], density: float) -> np.ndarray:
+        """Return those of the base, and ``output_density`` for other output layers."""
         own = super().own_densities(layers, density)
         own[np.isnan(own) & [layer.role == "output" for layer in layers]] = self.output_density
         return own
@@ -282,6 +287,7 @@ class Intermediate(GlobalDensity):
             raise ValueError(f"exponent={self.exponent} is not a finite number of 0 or more")
 
     def score(self, layer: LayerSpec) -> float:
+        """Return ``1 / (out * in) ** exponent``."""
         n_out, n_in = layer.shape[:2]
         return (n_out * n_in) ** -self.exponent
 

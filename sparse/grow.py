@@ -137,6 +137,7 @@ class GradientGrowth(ScoredGrowth):
         _require_window(self.window_updates)
 
     def scores(self, layer: LayerState) -> np.ndarray:
+        """The absolute gradient of every place, averaged over the window."""
         return np.abs(_moments(self, layer)[0])
 
 
@@ -172,6 +173,7 @@ class MomentumGrowth(ScoredGrowth):
             raise ValueError(f"decays={self.decays} are not two numbers in (0, 1], such as Adam's betas")
 
     def scores(self, layer: LayerState) -> np.ndarray:
+        """The size of Adam's next step at every place."""
         mean, square = _moments(self, layer)
         return np.abs(mean) / (np.sqrt(square) + self.eps)
 
@@ -217,6 +219,7 @@ class EvidenceGrowth(ScoredGrowth):
     needs_evidence: ClassVar[bool] = True
 
     def scores(self, layer: LayerState) -> np.ndarray:
+        """How strongly the other network reads each place's input feature."""
         return np.repeat(layer.evidence, layer.topology.shape[0])
 
     def __call__(self, layer: LayerState, dropped: np.ndarray, n_grow: int, rng: np.random.Generator) -> np.ndarray:

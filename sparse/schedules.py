@@ -178,9 +178,11 @@ class Falling(Density):
         return densities
 
     def stays_dense(self, layers: Sequence[LayerSpec]) -> list[bool]:
+        """Say which layers are dense to the end."""
         return self.end.stays_dense(layers)
 
     def draw(self, layer: LayerSpec, density: float, rng: np.random.Generator) -> Topology:
+        """Draw a layer's first links as ``start`` does."""
         return self.start.draw(layer, density, rng)
 
     def n_links(self, n_start: int, n_end: int, progress: float) -> int:

@@ -118,9 +118,27 @@ def test_no_file_is_called_utils():
     assert not [name_of(path) for path in EVERYWHERE if path.stem in ("utils", "util", "helpers", "misc", "common")]
 
 
+def public(node, prefix=""):
+    """Public classes, functions and methods below a node of the syntax tree, with their full names."""
+    for child in node.body:
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not child.name.startswith("_"):
+            # A property's setter is told of with its getter.
+            if not any(ast.unparse(decorator).endswith(".setter") for decorator in child.decorator_list):
+                yield prefix + child.name, child
+            if isinstance(child, ast.ClassDef):
+                yield from public(child, f"{prefix}{child.name}.")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_all_that_is_public_has_a_docstring(path):
+    module = ast.parse(path.read_text())
+    assert ast.get_docstring(module)
+    assert not [name for name, node in public(module) if not ast.get_docstring(node)]
+
+
 def test_tests_stand_where_their_subjects_do():
     subjects = {path.relative_to(ROOT).with_suffix("") for path in EVERYWHERE}
-    of_the_project = {Path("test_architecture"), Path("test_docs")}
+    of_the_project = {Path("test_architecture"), Path("test_docs"), Path("test_safety")}
     for path in (ROOT / "tests").rglob("test_*.py"):
         relative = path.relative_to(ROOT / "tests").with_suffix("")
         assert relative in of_the_project or relative.with_name(relative.name.removeprefix("test_")) in subjects, relative
