@@ -11,20 +11,10 @@ import numpy as np
 import pytest
 import siftrl.train
 import stable_baselines3 as sb3
-import torch
 from siftrl.envs import make_ene
 from siftrl.evaluate import main
 
 TASK = ["--env", "InvertedPendulum-v5", "--noise", "0.9"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """On cores that others use too, threads that wait for each other make small networks crawl."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -23,15 +23,6 @@ ROOT = Path(__file__).parents[1]
 QUICK = ["--env", "InvertedPendulum-v5", "--noise", "0.5", "--recipe", "dense", "--buffer-size", "1000", "--verbose", "0"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """On cores that others use too, threads that wait for each other make small networks crawl."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def run_folders(log_folder):
     return sorted(path.parent for path in Path(log_folder).rglob("config.json"))
 

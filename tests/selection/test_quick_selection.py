@@ -14,14 +14,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 SMALL = {"n_features": 3, "hidden_units": 20, "epochs": 2}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def samples():
     return np.random.default_rng(0).normal(size=(50, 8))
