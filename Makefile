@@ -4,10 +4,10 @@ BIN    := $(VENV)/bin
 # Made anew when the packaging changes, so that every target does its own set-up.
 READY  := $(VENV)/.installed
 
-.PHONY: help install train test lint format bench docs clean
+.PHONY: help install train test test-latest pins audit lint format bench docs clean
 
 help:            ## what can be made here
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "%-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "%-11s %s\n", $$1, $$2}'
 
 install: $(READY)  ## a virtual environment in .venv with everything in it
 
@@ -23,6 +23,21 @@ train: $(READY)  ## train a sparse agent among 90 % noise features for a few min
 
 test: $(READY)   ## the whole test suite
 	$(BIN)/python -m pytest -q
+
+test-latest:     ## the suite with the newest versions that pyproject.toml allows, but for torch
+	$(PYTHON) -m venv --clear .venv-latest
+	grep '^torch==' constraints.txt > .venv-latest/torch.txt
+	.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-latest/torch.txt -e '.[test,video]'
+	.venv-latest/bin/python .ci/pins.py --show
+	.venv-latest/bin/python -m pytest -q
+
+pins: $(READY)   ## whether constraints.txt pins all that is installed
+	$(BIN)/python .ci/pins.py
+
+audit:           ## known vulnerabilities of the pinned versions; asks a service on the network
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 lint: $(READY)   ## style and correctness checks, changing nothing
 	$(BIN)/ruff check .
@@ -44,4 +59,4 @@ docs: $(READY)   ## the page of methods anew, and the runnable examples of the d
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 clean:           ## remove the virtual environment and caches
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-latest .venv-audit build *.egg-info .pytest_cache .ruff_cache
