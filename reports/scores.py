@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .statistics import plain
+
 
 def final_return(returns: np.ndarray, share: float = 0.1) -> float | np.ndarray:
     """The mean of a run's last evaluations.
@@ -28,7 +30,7 @@ def final_return(returns: np.ndarray, share: float = 0.1) -> float | np.ndarray:
     returns = _as_returns(returns)
     if not 0 < share <= 1:
         raise ValueError(f"share must be above 0 and at most 1, not {share}.")
-    return _plain(returns[..., -max(1, round(share * returns.shape[-1])) :].mean(-1))
+    return plain(returns[..., -max(1, round(share * returns.shape[-1])) :].mean(-1))
 
 
 def area_under_curve(steps: np.ndarray, returns: np.ndarray) -> float | np.ndarray:
@@ -52,7 +54,7 @@ def area_under_curve(steps: np.ndarray, returns: np.ndarray) -> float | np.ndarr
     if len(steps) < 2:
         raise ValueError(f"steps must be those of two evaluations or more, not {len(steps)}.")
     widths = np.diff(steps)
-    return _plain(((returns[..., 1:] + returns[..., :-1]) / 2 * widths).sum(-1) / widths.sum())
+    return plain(((returns[..., 1:] + returns[..., :-1]) / 2 * widths).sum(-1) / widths.sum())
 
 
 def steps_to_level(steps: np.ndarray, returns: np.ndarray, level: float, window: int = 3) -> float | np.ndarray:
@@ -84,9 +86,9 @@ def steps_to_level(steps: np.ndarray, returns: np.ndarray, level: float, window:
     if window < 1:
         raise ValueError(f"window must be at least 1, not {window}.")
     if window > len(steps):
-        return _plain(np.full(returns.shape[:-1], np.inf))
+        return plain(np.full(returns.shape[:-1], np.inf))
     smooth = np.lib.stride_tricks.sliding_window_view(returns, window, axis=-1).mean(-1)
-    return _plain(np.where(smooth >= level, np.asarray(steps)[window - 1 :], np.inf).min(-1))
+    return plain(np.where(smooth >= level, np.asarray(steps)[window - 1 :], np.inf).min(-1))
 
 
 def _as_returns(returns: np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
@@ -101,8 +103,3 @@ def _as_returns(returns: np.ndarray, steps: np.ndarray | None = None) -> np.ndar
         if (np.diff(steps) <= 0).any():
             raise ValueError("steps must increase from one evaluation to the next.")
     return returns
-
-
-def _plain(scores: np.ndarray) -> float | np.ndarray:
-    """A float instead of an array without axes."""
-    return scores if scores.ndim else float(scores)

@@ -38,13 +38,14 @@ def few_seeds(n_seeds: int) -> str:
     return f"{n_seeds} seed{'' if n_seeds == 1 else 's'}: too few for a claim, which takes {SEEDS_FOR_A_CLAIM}."
 
 
-def iqm(scores: np.ndarray) -> float:
+def iqm(scores: np.ndarray) -> float | np.ndarray:
     """Interquartile mean: the mean of the middle half of all runs of all tasks.
 
     A quarter of the scores, rounded down, is left out at either end: one of five, none of three.
 
     Args:
-        scores: Float ``(n_runs,)`` or ``(n_runs, n_tasks)``.
+        scores: Float ``(n_runs,)`` or ``(n_runs, n_tasks)``; with further axes, such as the points of a curve, one
+            interquartile mean for each point.
 
     Raises:
         ValueError: If there are no scores, or one is NaN.
@@ -53,21 +54,22 @@ def iqm(scores: np.ndarray) -> float:
         >>> iqm([1.0, 2.0, 3.0, 4.0, 100.0])
         3.0
     """
-    flat = np.sort(as_scores(scores), axis=None)
-    cut = flat.size // 4
-    return float(flat[cut : flat.size - cut].mean())
+    scores = as_scores(scores)
+    ordered = np.sort(scores.reshape(-1, *scores.shape[2:]), axis=0)
+    cut = len(ordered) // 4
+    return plain(ordered[cut : len(ordered) - cut].mean(0))
 
 
-def mean(scores: np.ndarray) -> float:
+def mean(scores: np.ndarray) -> float | np.ndarray:
     """The mean over all runs of all tasks.
 
     Args:
-        scores: Float ``(n_runs,)`` or ``(n_runs, n_tasks)``.
+        scores: As `iqm` takes them.
 
     Raises:
         ValueError: If there are no scores, or one is NaN.
     """
-    return float(as_scores(scores).mean())
+    return plain(as_scores(scores).mean((0, 1)))
 
 
 def median(scores: np.ndarray) -> float:
@@ -158,7 +160,8 @@ def stratified_bootstrap(
 ) -> Interval:
     """A statistic of runs and its percentile bootstrap interval, the runs of each task resampled with replacement.
 
-    With few runs the interval is too short: of five runs, one of 95 % holds the true mean in about 84 % of all cases.
+    With few runs the interval is too short: of normally distributed scores, one of 95 % from five runs holds the true
+    mean in 83 % of all cases and the true interquartile mean in 91 %; from three runs, either in 74 %.
 
     Args:
         scores: Float ``(n_runs,)`` or ``(n_runs, n_tasks)``; or a tuple of such, one for each method, resampled
@@ -194,8 +197,7 @@ def stratified_bootstrap(
     drawn = np.sort([statistic(*(_resample(one, rng) for one in methods)) for _ in range(n_resamples)], axis=0)
     # Order statistics, outwards: to interpolate between infinite ones (a level never reached) would give NaN.
     outside = int((1 - level) / 2 * (n_resamples - 1))
-    low, high = drawn[outside], drawn[-1 - outside]
-    return Interval(low, high, point) if drawn.ndim > 1 else Interval(float(low), float(high), float(point))
+    return Interval(plain(drawn[outside]), plain(drawn[-1 - outside]), plain(np.asarray(point)))
 
 
 def difference(x: np.ndarray, y: np.ndarray, statistic: Callable[[np.ndarray], float] = iqm, **bootstrap: float) -> Interval:
@@ -238,3 +240,8 @@ def _resample(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As many runs of each task, drawn with replacement, for each task anew."""
     n_runs, n_tasks = scores.shape[:2]
     return scores[rng.integers(n_runs, size=(n_runs, n_tasks)), np.arange(n_tasks)]
+
+
+def plain(value: np.ndarray) -> float | np.ndarray:
+    """A float instead of an array without axes."""
+    return value if value.ndim else float(value)

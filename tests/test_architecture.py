@@ -32,7 +32,7 @@ NOT_WHEN_IMPORTED = {
     "envs": {"torch", "numba", "stable_baselines3"},
     "sparse": {"gymnasium", "stable_baselines3", "sklearn"},
     "selection": {"gymnasium", "stable_baselines3"},
-    "reports": {"torch", "numba", "stable_baselines3", "gymnasium", "matplotlib", "sklearn", "scipy"},
+    "reports": {"torch", "numba", "stable_baselines3", "gymnasium", "sklearn", "scipy"},
     "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
