@@ -35,28 +35,10 @@ def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> t
         ValueError: for a recipe or a distribution that does not exist, and for a density that cannot be had.
     """
 
-    def build(planned_updates: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        return build_kwargs(
-            config.recipe,
-            config.algo,
-            config.hparams,
-            density=config.density,
-            input_density=config.input_density,
-            distribution=config.distribution,
-            actor_density=config.actor_density,
-            critic_density=config.critic_density,
-            epsilon=config.epsilon(),
-            width=config.width,
-            planned_updates=planned_updates,
-            n_actions=env.action_space.shape[0],
-            schedule=_given(period_updates=config.period_updates, fraction=config.drop_fraction),
-        )
-
-    own = _given(learning_rate=config.learning_rate, batch_size=config.batch_size, learning_starts=config.learning_starts)
     # How many steps pass before the first update, and so how many updates follow, decides the preset's schedules.
-    learning_starts = {**build(planned_timesteps)[1], **own}.get("learning_starts", _SB3_LEARNING_STARTS)
-    policy_kwargs, algorithm_kwargs = build(max(planned_timesteps - learning_starts, 1))
-    algorithm_kwargs.update(own)
+    planned_updates = max(planned_timesteps - learning_starts(config), 1)
+    policy_kwargs, algorithm_kwargs = _preset(config, planned_updates=planned_updates, n_actions=env.action_space.shape[0])
+    algorithm_kwargs.update(_own(config))
     if config.weight_decay is not None:
         policy_kwargs["optimizer_kwargs"] = {"weight_decay": config.weight_decay}
     algorithm_kwargs["buffer_size"] = config.buffer_size
@@ -65,6 +47,40 @@ def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> t
         # As many updates as environment steps, so that the number of environments does not change the budget.
         algorithm_kwargs["gradient_steps"] = -1
     return policy_kwargs, algorithm_kwargs
+
+
+def learning_starts(config: RunConfig) -> int:
+    """Environment steps with random actions before the first update: the run's own number, or its preset's.
+
+    Raises:
+        ValueError: for a recipe or a distribution that does not exist, and for a density that cannot be had.
+
+    Example:
+        >>> learning_starts(RunConfig(recipe="anf")), learning_starts(RunConfig(recipe="anf", hparams="paper"))
+        (100, 25000)
+    """
+    return {**_preset(config)[1], **_own(config)}.get("learning_starts", _SB3_LEARNING_STARTS)
+
+
+def _preset(config: RunConfig, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return build_kwargs(
+        config.recipe,
+        config.algo,
+        config.hparams,
+        density=config.density,
+        input_density=config.input_density,
+        distribution=config.distribution,
+        actor_density=config.actor_density,
+        critic_density=config.critic_density,
+        epsilon=config.epsilon(),
+        width=config.width,
+        schedule=_given(period_updates=config.period_updates, fraction=config.drop_fraction),
+        **kwargs,
+    )
+
+
+def _own(config: RunConfig) -> dict[str, Any]:
+    return _given(learning_rate=config.learning_rate, batch_size=config.batch_size, learning_starts=config.learning_starts)
 
 
 def _given(**options: Any) -> dict[str, Any]:

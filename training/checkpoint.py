@@ -21,12 +21,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from .archive import Provenance, open_archive, read_provenance, write_model
 from .atomic import atomic_write
 from .memory import human_bytes
+from .progress import checkpoint_path, checkpoint_steps, checkpoints
 from .replay_file import filled_nbytes, read_replay, write_replay
 from .report import warn
 from .sealed import SealedWriter, check_seal, versions
 from .snapshot import read_snapshot, write_snapshot
 
-_STEM = "checkpoint_"
 _MODEL = "model.zip"
 _ROOM = 2**24  # bytes beyond model and replay, more than any state takes
 
@@ -44,21 +44,6 @@ class Checkpoint:
     path: Path
     provenance: Provenance
     state: dict[str, Any]
-
-
-def checkpoint_path(folder: Path, num_timesteps: int) -> Path:
-    """Where the checkpoint after so many environment steps stands."""
-    return folder / f"{_STEM}{num_timesteps}.zip"
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in ``folder``, the one of most steps first; whether they are intact is another question."""
-    found = [path for path in folder.glob(f"{_STEM}*.zip") if path.stem.removeprefix(_STEM).isdigit()]
-    return sorted(found, key=_steps, reverse=True)
-
-
-def _steps(path: Path) -> int:
-    return int(path.stem.removeprefix(_STEM))
 
 
 def save_checkpoint(folder: Path, model: Any, provenance: Provenance, state: dict[str, Any]) -> Path:
@@ -80,7 +65,7 @@ def save_checkpoint(folder: Path, model: Any, provenance: Provenance, state: dic
         archive.write(_MODEL, part.getbuffer())
         write_replay(archive, model.replay_buffer)
         write_snapshot(archive, state)
-    older = [other for other in checkpoints(folder) if _steps(other) < provenance.num_timesteps]
+    older = [other for other in checkpoints(folder) if checkpoint_steps(other) < provenance.num_timesteps]
     for other in checkpoints(folder):
         if other not in (path, *older[:1]):
             other.unlink()

@@ -62,11 +62,15 @@ def new_run_folder(config: RunConfig) -> Iterator[Path]:
 class FolderLock:
     """Keeps other processes from writing to the same run, until it is released, forgotten, or the process ends or is killed.
 
+    Args:
+        folder: the run folder, which exists.
+
     Raises:
         ValueError: where another process holds it.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         # Windows knows no locks on folders: there, users have to take care themselves.
         self._descriptor = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
         if self._descriptor is None:

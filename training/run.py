@@ -49,22 +49,25 @@ class Outcome:
     stopped_by: int | None
 
 
-def prepare(config: RunConfig, *, command: str = "", origin: Origin | None = None) -> Run:
+def prepare(config: RunConfig, *, command: str = "", origin: Origin | None = None, lock: FolderLock | None = None) -> Run:
     """Make the folder, the environments and the agent of a new run; what remains is :meth:`Run.carry_out`.
 
     Args:
         config: its options.
         command: the command line behind it, for the record.
         origin: the saved run that it takes its agent from, if any.
+        lock: on the folder that the run shall have; ``None`` makes one below ``config.log_folder``.
 
     Raises:
-        ValueError: for options that cannot work here, with a sentence that says why; nothing is left behind then.
+        ValueError: for options that cannot work here, with a sentence that says why; a folder that was made is gone then.
     """
+    if lock is not None:
+        return _made(config, lock.folder, command, origin=origin, lock=lock)
     with new_run_folder(config) as folder:
         return _made(config, folder, command, origin=origin)
 
 
-def resume(given: dict[str, Any], *, command: str = "") -> Run:
+def resume(given: dict[str, Any], *, command: str = "", lock: FolderLock | None = None) -> Run:
     """Prepare a stopped run to go on in its folder, from its newest intact checkpoint, as if it had never stopped.
 
     What it wrote after that checkpoint will be written again; until then it is gone.
@@ -72,13 +75,14 @@ def resume(given: dict[str, Any], *, command: str = "") -> Run:
     Args:
         given: the options on the command line; ``trained_agent`` names a folder.
         command: the command line, for the record.
+        lock: on the run's folder; ``None`` takes it now.
 
     Raises:
         ValueError: where there is no run, or nothing to go on from, or nothing left to do, and for options that cannot
             change; see :func:`siftrl.training.resume.resumed_config`.
     """
-    folder = find_run(Path(given["trained_agent"]))
-    lock = FolderLock(folder)
+    folder = find_run(Path(given["trained_agent"])) if lock is None else lock.folder
+    lock = lock or FolderLock(folder)
     checkpoint = newest_checkpoint(folder)
     done = checkpoint.provenance.num_timesteps
     config = resumed_config(given, folder, done, is_over=checkpoint.state["finished"])
