@@ -1,7 +1,12 @@
 """Settings of the whole suite."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
 
 # Networks this small only wait for a second thread, for seconds on a busy machine.
 torch.set_num_threads(1)
@@ -9,3 +14,14 @@ torch.set_num_threads(1)
 # The suite asserts no times: a first call compiles a kernel, and the machine may be busy.
 settings.register_profile("siftrl", deadline=None)
 settings.load_profile("siftrl")
+
+
+class RootIsNoPackageOfTests:
+    """Keeps pytest from importing the root by its folder's name, which need be no identifier: ``siftrl-main``."""
+
+    def pytest_collect_directory(self, path, parent):
+        return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(RootIsNoPackageOfTests())
