@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "training")
+FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "sweeps", "training")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "selection": {"sparse"},
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
+    "sweeps": {"names", "reports", "training"},
     "train": {*MODULES, *FOLDERS},
     "evaluate": {*MODULES, *FOLDERS},
     "": {"envs"},  # the package itself
@@ -33,6 +34,7 @@ NOT_WHEN_IMPORTED = {
     "sparse": {"gymnasium", "stable_baselines3", "sklearn"},
     "selection": {"gymnasium", "stable_baselines3"},
     "reports": {"torch", "numba", "stable_baselines3", "gymnasium", "sklearn", "scipy"},
+    "sweeps": {"torch", "numba", "stable_baselines3", "ray"},
     "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
