@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from siftrl.reports import curves_figure, few_seeds, final_return, gather_curves, mean, stratified_bootstrap
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -47,6 +48,8 @@ class Run(NamedTuple):
         return self.recipe, self.noise, self.replay_noise
 
 
+LAST = 0.3  # of the evaluations, the share that the table averages
+TITLE = f"SAC on {ENV} with 153 noise features beside 17 real ones"
 METHODS = {
     ("dense", 0.0, "exact"): ("dense, no noise", "0.45"),
     ("anf", 0.9, "fresh"): ("ANF, fresh noise", "tab:blue"),
@@ -119,68 +122,40 @@ def run_all(workers: int) -> None:
             )
 
 
-def bootstrap_interval(values: np.ndarray, n_resamples: int = 10_000) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean over seeds."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (n_resamples, len(values))).mean(1)
-    return tuple(np.percentile(means, [2.5, 97.5]))
-
-
-def curves() -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
-    """For each method, evaluation steps ``(e,)`` and returns ``(seeds, e)``."""
-    runs = rows_by_run()
-    found = {}
-    for method in METHODS:
-        of_method = [rows for run, rows in runs.items() if run.method == method]
-        if of_method:
-            steps = np.array([int(row["step"]) for row in of_method[0]])
-            found[method] = steps, np.array([[float(row["mean_return"]) for row in rows] for rows in of_method])
-    return found
-
-
 def write_summary() -> None:
-    """The markdown table: the mean of the last three evaluations over seeds, with its interval, and the links."""
+    """The markdown table: the mean of the last evaluations over seeds, with its interval, and the links."""
     runs = rows_by_run()
     lines = [
         f"{ENV}, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of {EVAL_EPISODES} episodes every "
-        f"{EVAL_FREQ:,} steps, the last three averaged.",
+        f"{EVAL_FREQ:,} steps, the last three averaged; mean over seeds with its bootstrap 95 % interval.",
         "",
         "| agent | seeds | return | 95 % interval | per seed | actor's links per real feature | per noise feature |",
         "|---|---:|---:|---:|---|---:|---:|",
     ]
-    for method, (_, returns) in curves().items():
-        last = returns[:, -3:].mean(1)
-        low, high = bootstrap_interval(last)
-        rows = [rows[-1] for run, rows in runs.items() if run.method == method]
-        real, noise = (np.mean([float(row[key]) if row[key] else np.nan for row in rows]) for key in COLUMNS[-2:])
+    n_seeds = []
+    for method, (label, _) in METHODS.items():
+        of_method = [rows for run, rows in runs.items() if run.method == method]
+        if not of_method:
+            continue
+        n_seeds.append(len(of_method))
+        last = np.array([final_return([float(row["mean_return"]) for row in rows], LAST) for rows in of_method])
+        low, high, point = stratified_bootstrap(last, mean)
+        real, noise = (np.mean([float(rows[-1][key] or "nan") for rows in of_method]) for key in COLUMNS[-2:])
         lines.append(
-            f"| {METHODS[method][0]} | {len(last)} | {last.mean():.0f} | {low:.0f} to {high:.0f} | "
+            f"| {label} | {len(last)} | {point:.0f} | {low:.0f} to {high:.0f} | "
             f"{', '.join(f'{value:.0f}' for value in last)} | {real:.1f} | {'' if np.isnan(noise) else f'{noise:.1f}'} |"
         )
+    if warning := few_seeds(min(n_seeds)):
+        lines += ["", warning]
     lines += ["", "Command: `python experiments/exact_or_fresh.py --workers 2`", ""]
     (RESULTS / "exact_or_fresh.md").write_text("\n".join(lines))
     print("\n".join(lines))
 
 
 def draw() -> None:
-    """The figure: mean return over seeds with the range of the seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    for method, (steps, returns) in curves().items():
-        label, colour = METHODS[method]
-        style = "--" if method[1] == 0 else "-"
-        axes.plot(steps / 1000, returns.mean(0), style, color=colour, label=label, linewidth=2)
-        axes.fill_between(steps / 1000, returns.min(0), returns.max(0), color=colour, alpha=0.15, linewidth=0)
-    axes.set_xlabel("environment steps (thousands)")
-    axes.set_ylabel("return")
-    axes.set_title(f"SAC on {ENV} with 153 noise features beside 17 real ones", loc="left", fontsize=11)
-    axes.legend(frameon=False, fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    """The figure: each method's interquartile mean over seeds, which of three is the mean, with its interval."""
+    rows = [{**row, "method": METHODS[run.method][0], "task": TITLE} for run, rows in rows_by_run().items() for row in rows]
+    figure = curves_figure(gather_curves(rows), colours=dict(METHODS.values()), dashed=["dense, no noise"])
     figure.savefig(RESULTS / "exact_or_fresh.png", dpi=150)
 
 

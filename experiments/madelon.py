@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from siftrl.reports import Curves, draw_curves, mean, stratified_bootstrap
 from siftrl.selection import QuickSelection
 from siftrl.sparse.ranking import precision_at
 from sklearn.datasets import make_classification
@@ -124,12 +126,6 @@ def run_all() -> None:
             print(*row, flush=True)
 
 
-def interval(values: np.ndarray, n_resamples: int = 10_000) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean over seeds."""
-    means = np.random.default_rng(0).choice(values, (n_resamples, len(values))).mean(1)
-    return tuple(np.percentile(means, [2.5, 97.5]))
-
-
 def of(rows: list[Row], method: str, epochs: int) -> dict[str, np.ndarray]:
     """Precision and accuracy over seeds, ``(seeds,)`` each."""
     chosen = [row for row in rows if (row.method, row.epochs) == (method, epochs)]
@@ -152,8 +148,8 @@ def write_summary(rows: list[Row]) -> None:
     ]:
         cells = []
         for values in of(rows, method, epochs).values():
-            low, high = interval(values)
-            cells += [f"{values.mean():.2f}", f"{low:.2f} to {high:.2f}"]
+            low, high, point = stratified_bootstrap(values, mean)
+            cells += [f"{point:.2f}", f"{low:.2f} to {high:.2f}"]
         lines.append(f"| {method} | {epochs or ''} | {' | '.join(cells)} |")
     lines += ["", "Command: `python experiments/madelon.py`", ""]
     (RESULTS / "madelon.md").write_text("\n".join(lines))
@@ -162,26 +158,19 @@ def write_summary(rows: list[Row]) -> None:
 
 def draw(rows: list[Row]) -> None:
     """The figure: precision and accuracy by the length of training, with the intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2)
     for axes, name, label in zip(panels, ("precision", "accuracy"), ("precision@20", "accuracy of the trees"), strict=True):
-        for method, colour in COLOURS.items():
-            values = [of(rows, method, epochs)[name] for epochs in EPOCHS]
-            axes.plot(
-                EPOCHS, [value.mean() for value in values], "o-", color=colour, label=method, linewidth=2, markersize=4
-            )
-            axes.fill_between(EPOCHS, *zip(*map(interval, values), strict=True), color=colour, alpha=0.15, linewidth=0)
+        curves = {
+            method: Curves(np.array(EPOCHS), np.transpose([of(rows, method, epochs)[name] for epochs in EPOCHS]), SEEDS)
+            for method in METHODS
+        }
+        draw_curves(axes, curves, colours=COLOURS, statistic=mean, marker="o", markersize=4)
         axes.set_xscale("log")
         axes.set_xticks(EPOCHS, [str(epochs) for epochs in EPOCHS])
         axes.minorticks_off()
         axes.set_xlabel("epochs")
         axes.set_ylabel(label)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
     panels[0].axhline(N_REAL / N_FEATURES, color="0.45", linestyle="--", linewidth=1)
     panels[0].annotate(
         "chance", (EPOCHS[-1], N_REAL / N_FEATURES), (0, 3), textcoords="offset points", ha="right", fontsize=9

@@ -20,8 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from madelon import N_TRAIN as N_TRAIN_MADELON
-from madelon import interval, make_data
+from madelon import make_data
+from matplotlib.figure import Figure
 from siftrl import sparse
+from siftrl.reports import lighten, mean, stratified_bootstrap
 from siftrl.sparse.convert import budget_layers
 from siftrl.sparse.recipes import resolve
 from sklearn.datasets import load_digits
@@ -172,8 +174,8 @@ def percent(rows: list[Row], task: str, method: str) -> np.ndarray:
 
 def with_interval(values: np.ndarray, sign: str = "") -> str:
     """Two cells of a table."""
-    low, high = interval(values)
-    return f"{values.mean():{sign}.1f} | {low:{sign}.1f} to {high:{sign}.1f}"
+    low, high, point = stratified_bootstrap(values, mean)
+    return f"{point:{sign}.1f} | {low:{sign}.1f} to {high:{sign}.1f}"
 
 
 def write_summary(rows: list[Row]) -> None:
@@ -203,23 +205,18 @@ def write_summary(rows: list[Row]) -> None:
 
 def draw(rows: list[Row]) -> None:
     """The figure: each seed's accuracy, and the means with their intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, len(TASKS), figsize=(10, 3.4), layout="constrained")
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(TASKS))
     for axes, task in zip(panels, TASKS, strict=True):
         for place, (method, colour) in enumerate(COLOURS.items()):
             values = percent(rows, task, method)
-            low, high = interval(values)
+            low, high, point = stratified_bootstrap(values, mean)
             axes.plot([place, place], [low, high], color=colour, linewidth=6, alpha=0.3, solid_capstyle="butt")
-            axes.plot([place - 0.25, place + 0.25], [values.mean()] * 2, color=colour, linewidth=2)
+            axes.plot([place - 0.25, place + 0.25], [point] * 2, color=colour, linewidth=2)
             axes.plot([place] * len(values), values, "o", color=colour, markersize=3)
         axes.set_xticks(range(len(METHODS)), METHODS, rotation=35, ha="right", fontsize=8)
         axes.set_title(task, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", alpha=0.25)
+        lighten(axes, grid="y")
     panels[0].set_ylabel("accuracy (%)")
     figure.savefig(RESULTS / "supervised.png", dpi=150)
 

@@ -1,7 +1,7 @@
 """How runs are compared: scores of a learning curve, statistics over runs, tables and figures."""
 
 from .curves import Curves, gather_curves
-from .figures import curves_figure, draw_curves
+from .figures import curves_figure, draw_curves, lighten
 from .scores import area_under_curve, final_return, steps_to_level
 from .statistics import (
     SEEDS_FOR_A_CLAIM,
@@ -31,6 +31,7 @@ __all__ = [
     "final_return",
     "gather_curves",
     "iqm",
+    "lighten",
     "mean",
     "median",
     "optimality_gap",
