@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+COLUMNS = ("method", "task", "seed", "step", "mean_return")
+
 
 class Curves(NamedTuple):
     """The runs of one method on one task.
@@ -26,15 +28,16 @@ def gather_curves(rows: Iterable[Mapping], until: int | None = None) -> dict[str
     """Sort long rows, one for each evaluation, into curves.
 
     Args:
-        rows: With ``method``, ``task``, ``seed``, ``step`` and ``mean_return``, as numbers or as a CSV file's text.
+        rows: With the columns ``method``, ``task``, ``seed``, ``step`` and ``mean_return``, as numbers or as a CSV file's
+            text; others are ignored.
         until: Leave out evaluations after this environment step, such as those that not all runs have got to.
 
     Returns:
         By task, then by method, both in the order of the rows.
 
     Raises:
-        ValueError: If there are no rows, an evaluation is there twice, or runs of one method on one task were not
-            evaluated at the same steps.
+        ValueError: If there are no rows, one lacks a column, an evaluation is there twice, or runs of one method on one
+            task were not evaluated at the same steps.
 
     Example:
         >>> rows = [dict(method="anf", task="Ant-v5", seed=s, step=t, mean_return=s + t) for s in (0, 1) for t in (10, 20)]
@@ -43,6 +46,8 @@ def gather_curves(rows: Iterable[Mapping], until: int | None = None) -> dict[str
     """
     runs: dict[tuple[str, str], dict[int, dict[int, float]]] = {}
     for row in rows:
+        if missing := [column for column in COLUMNS if column not in row]:
+            raise ValueError(f"rows must have the columns {', '.join(COLUMNS)}, and one lacks {', '.join(missing)}.")
         seed, step = int(row["seed"]), int(row["step"])
         if until is not None and step > until:
             continue

@@ -146,6 +146,11 @@ def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarra
     Example:
         >>> performance_profile([1.0, 2.0, 3.0, 4.0], [0.0, 2.0, 4.0])
         array([1. , 0.5, 0. ])
+
+        With a band around each point:
+
+        >>> stratified_bootstrap([1.0, 2.0, 3.0, 4.0], lambda scores: performance_profile(scores, [0.0, 2.0, 4.0])).high
+        array([1., 1., 0.])
     """
     flat = as_scores(scores).ravel()
     return (flat > np.asarray(thresholds)[:, None]).mean(1)
@@ -190,14 +195,14 @@ def stratified_bootstrap(
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, not {level}.")
     methods = [as_scores(one) for one in (scores if isinstance(scores, tuple) else (scores,))]
-    point = statistic(*methods)
+    point = plain(np.asarray(statistic(*methods)))
     if any(len(one) == 1 for one in methods):
         return Interval(np.nan * point, np.nan * point, point)
     rng = np.random.default_rng(seed)
     drawn = np.sort([statistic(*(_resample(one, rng) for one in methods)) for _ in range(n_resamples)], axis=0)
     # Order statistics, outwards: to interpolate between infinite ones (a level never reached) would give NaN.
     outside = int((1 - level) / 2 * (n_resamples - 1))
-    return Interval(plain(drawn[outside]), plain(drawn[-1 - outside]), plain(np.asarray(point)))
+    return Interval(plain(drawn[outside]), plain(drawn[-1 - outside]), point)
 
 
 def difference(x: np.ndarray, y: np.ndarray, statistic: Callable[[np.ndarray], float] = iqm, **bootstrap: float) -> Interval:
@@ -226,9 +231,13 @@ def as_scores(scores: np.ndarray) -> np.ndarray:
     """Scores as ``(n_runs, n_tasks, ...)``, a vector being those of one task.
 
     Raises:
-        ValueError: If there are none, or one is NaN.
+        ValueError: If there are none, one is NaN, or a lone number is given.
     """
     scores = np.asarray(scores, float)
+    if not scores.ndim:
+        raise ValueError(
+            f"scores must be those of runs, such as [{scores}], not the number {scores}; a tuple is of methods."
+        )
     if not scores.size:
         raise ValueError("scores must hold at least one run, and hold none.")
     if np.isnan(scores).any():

@@ -42,6 +42,8 @@ def test_runs_of_different_length_are_refused_until_they_are_cut():
 def test_rows_that_are_no_curves_are_refused():
     with pytest.raises(ValueError, match="step 20 of seed 1 of anf on Ant-v5 twice"):
         gather_curves([*rows(), *rows(seeds=(1,), steps=(20,))])
+    with pytest.raises(ValueError, match="one lacks method, task"):
+        gather_curves([{"recipe": "anf", "seed": 0, "step": 10, "mean_return": 1.0}])
     with pytest.raises(ValueError, match="hold none"):
         gather_curves([])
     with pytest.raises(ValueError, match="hold none"):
