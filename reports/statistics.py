@@ -235,9 +235,7 @@ def as_scores(scores: np.ndarray) -> np.ndarray:
     """
     scores = np.asarray(scores, float)
     if not scores.ndim:
-        raise ValueError(
-            f"scores must be those of runs, not the number {scores:g}; a tuple is one of methods."
-        )
+        raise ValueError(f"scores must be those of runs, not the number {scores:g}; a tuple is one of methods.")
     if not scores.size:
         raise ValueError("scores must hold at least one run, and hold none.")
     if np.isnan(scores).any():
