@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -55,6 +56,7 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@functools.cache
 def value_types(cls: type) -> dict[str, type]:
     """The type of each field of dataclass ``cls``, ``None`` left out: ``int`` for ``int | None``."""
     hints = typing.get_type_hints(cls)
