@@ -54,8 +54,9 @@ bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
 	$(BIN)/python benchmarks/threads.py --quick
 	$(BIN)/python benchmarks/throughput.py --quick
 
-docs: $(READY)   ## the page of methods anew, and the runnable examples of the documentation
+docs: $(READY)   ## the pages of methods and of papers anew, and the runnable examples of the documentation
 	$(BIN)/python docs/methods.py
+	$(BIN)/python docs/reproduce.py
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
 clean:           ## remove the virtual environment and caches

@@ -1,0 +1,106 @@
+"""The page of papers: published rows speak of runs that exist, and of the right ones; results find their cells."""
+
+import csv
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import siftrl
+from siftrl.sweeps.study import Study
+
+PAGE = runpy.run_path(str(Path(siftrl.__file__).parent / "docs" / "reproduce.py"))
+STUDIES = PAGE["STUDIES"]
+
+
+def published(name):
+    return PAGE["read_rows"](PAGE["PUBLISHED"] / f"{name}.csv")
+
+
+def test_the_page_is_what_the_files_say():
+    assert PAGE["PAGE"].read_text() == PAGE["render"](), "run `make docs`"
+
+
+def is_in(run, row):
+    fields = {**run.config.to_dict(), "method": run.method}
+    return any(PAGE["selects"](row, {**fields, "part": part}) for part in run.parts)
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if published(name)])
+def test_each_published_row_speaks_of_runs_of_the_study(name):
+    runs = Study.load(PAGE["EXPERIMENTS"] / f"{name}.toml").runs()
+    of_row = [[run for run in runs if is_in(run, row)] for row in published(name)]
+    assert all(of_row)
+    for row, chosen in zip(published(name), of_row, strict=True):
+        settings = {replace(run.config, seed=0) for run in chosen}
+        tasks = {run.config.env for run in chosen}
+        assert len(settings) == len(tasks) or not row["method"], f"{row} mixes {settings}"
+
+
+def test_every_paper_that_has_published_rows_is_on_the_page():
+    assert {path.stem for path in PAGE["PUBLISHED"].glob("*.csv")} <= set(STUDIES)
+
+
+def write_results(path, rows):
+    columns = ["part", "method", "env", "width", "seed", "step", "mean_return", "std_return"]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two seeds of a sparse agent on two tasks that reaches half and twice the dense one's 100."""
+    curves = [
+        (part, method, env, width, seed, step, value * step / 200 + seed)
+        for part, method, width, values in (("a", "set", "256", (50, 200)), ("b", "dense", "256", (100, 100)))
+        for env, value in zip(("Hopper-v5", "Ant-v5"), values, strict=True)
+        for seed in (0, 1)
+        for step in (100, 200)
+    ]
+    names = ("part", "method", "env", "width", "seed", "step", "mean_return")
+    write_results(tmp_path / "x.csv", [dict(zip(names, curve, strict=True)) for curve in curves])
+    return PAGE["read_runs"](tmp_path / "x.csv")
+
+
+def row(**cells):
+    return {
+        "figure": "f",
+        "parts": "a",
+        "method": "set",
+        "select": "",
+        "measure": "final return",
+        "step": "",
+        "reference": "b",
+        **cells,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"select": "env=Hopper-v5"}, "50 (50 to 51); 2 seeds, 200 steps"),
+        ({"select": "env=Hopper-v5", "measure": "return", "step": "100"}, "26 (25 to 26); 2 seeds, 200 steps"),
+        ({"select": "env=Hopper-v5", "measure": "mean return"}, "38 (38 to 38); 2 seeds, 200 steps"),
+        ({"select": "env=Hopper-v5", "measure": "return", "step": "300"}, "not run"),
+        ({"select": "env=Ant-v5", "measure": "share of dense"}, "2.00 (1.99 to 2.00); 2 seeds, 200 steps"),
+        ({"measure": "share of dense"}, "1.25 (1.24 to 1.25); 2 seeds, 200 steps"),
+        ({"select": "env=Hopper-v5 width=256.0 or env=Walker2d-v5"}, "50 (50 to 51); 2 seeds, 200 steps"),
+        ({"method": "rigl"}, "not run"),
+        ({"parts": "b"}, "not run"),
+        ({"parts": "a b", "method": "dense", "select": "env=Ant-v5"}, "100 (100 to 101); 2 seeds, 200 steps"),
+    ],
+)
+def test_a_published_row_finds_its_results(runs, cells, expected):
+    assert PAGE["here"](row(**cells), runs) == expected
+
+
+def test_a_single_seed_has_no_interval(runs):
+    only = [run for run in runs if run.fields["seed"] == "0"]
+    assert PAGE["here"](row(select="env=Ant-v5"), only) == "200; 1 seed, 200 steps"
+
+
+def test_an_unknown_measure_is_named(runs):
+    with pytest.raises(ValueError, match="measure 'median' of 'f'"):
+        PAGE["here"](row(measure="median"), runs)
