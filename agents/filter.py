@@ -8,10 +8,10 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
-from ..sparse.diagnostics import fan_out, linear_layers
+from ..sparse.diagnostics import fan_out
 from ..sparse.ranking import auroc, precision_at
 from ..sparse.strength import feature_strength
-from .networks import networks
+from .networks import first_layer, networks
 
 
 class FilterRow(NamedTuple):
@@ -56,7 +56,7 @@ def filter_report(
 
 
 def _filter_row(network: nn.Module, is_real: np.ndarray, std: np.ndarray) -> FilterRow:
-    links = fan_out(next(iter(linear_layers(network).values())))[: len(is_real)]
+    links = fan_out(first_layer(network))[: len(is_real)]
     if is_real.all():
         return FilterRow(float(links.mean()), *[float("nan")] * 4)
     strength = feature_strength(network)[: len(is_real)]

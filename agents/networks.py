@@ -34,6 +34,17 @@ def networks(model: BaseAlgorithm) -> dict[str, nn.Module]:
     return {"actor": model.actor, **critics}
 
 
+def target_networks(model: BaseAlgorithm) -> dict[str, nn.Module]:
+    """The target networks there are, by the names of :func:`networks`; SAC's actor has none."""
+    critics = {f"qf{i}": q_network for i, q_network in enumerate(model.critic_target.q_networks)}
+    return critics if getattr(model, "actor_target", None) is None else {"actor": model.actor_target, **critics}
+
+
+def first_layer(network: nn.Module) -> nn.Module:
+    """The layer of an actor or a critic that reads the observation."""
+    return next(iter(linear_layers(network).values()))
+
+
 def layer_table(model: BaseAlgorithm) -> list[LayerRow]:
     """Shape, links and density of each linear layer of a model, dense ones included."""
     return [

@@ -14,6 +14,7 @@ from ..names import known
 from ..sparse.recipes import RECIPES, Recipe, resolve
 from .delayed_returns import DelayedReturns
 from .dynamic_capacity import DynamicCapacity
+from .sift import Sift
 
 HPARAMS = ("sb3", "paper")
 ALGORITHMS = ("sac", "td3")
@@ -101,6 +102,10 @@ def _rlx2_callbacks(planned_steps: int) -> list[BaseCallback]:
     return [DelayedReturns(after_steps=planned_steps // 10), DynamicCapacity()]
 
 
+def _sift_callbacks(planned_steps: int) -> list[BaseCallback]:
+    return [Sift()]
+
+
 def _as_graesser(summary: str, sac: Published, deviation: str = _GRAESSER_DEVIATION) -> Preset:
     return Preset(summary, sac=sac, td3=_TD3, deviation=deviation)
 
@@ -149,6 +154,14 @@ PRESETS: dict[str, Preset] = {
         budget={"critic_density": 0.15},
         algorithm={"n_steps": 3},
         callbacks=_rlx2_callbacks,
+    ),
+    "sift": Preset(
+        "reads the features alone that answer to its exploration; ours",
+        sac=_ANF_SAC,
+        td3=_TD3,
+        deviation="the published setting is that of anf, so that the two compare",
+        algorithm={"learning_starts": 1_000},
+        callbacks=_sift_callbacks,
     ),
     "dense": Preset(
         "the dense baseline: SB3's networks",

@@ -216,6 +216,24 @@ class NoiseReplayBuffer(ReplayBuffer):
             discounts=discounts,
         )
 
+    def observed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look up both observations of these rows as the environments showed them, whatever replaying does to them.
+
+        Args:
+            rows: int64 (rows,) of the storage.
+
+        Returns:
+            Observations and their successors, float32 (rows * n_envs, n_features), row by row.
+        """
+        keys, orders = self.noise_keys[rows].reshape(-1, 2), self.orders[rows].reshape(-1).astype(np.int64)
+        here, there = (
+            part[rows].reshape(-1, self.noise_source.n_real) for part in (self.observations, self.next_observations)
+        )
+        return (
+            self.build(NoisyObservations(here, _earlier(keys), orders)),
+            self.build(NoisyObservations(there, keys, orders)),
+        )
+
     def build(self, described: NoisyObservations) -> np.ndarray:
         """Build observations: real features, the noise of their keys, in the order that belongs to them.
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from stable_baselines3.common.buffers import ReplayBuffer
 
+from .replay import NoiseReplayBuffer
+
 _BLOCK = 64  # bytes of each row that are moved at a time: a cache line
 
 
@@ -26,6 +28,21 @@ def oldest_rows(buffer: ReplayBuffer, n_rows: int) -> np.ndarray:
     """The oldest rows, or all where there are fewer: int64 (n_rows,), the oldest first."""
     first = buffer.pos if buffer.full else 0
     return (first + np.arange(min(n_rows, n_filled(buffer)))) % buffer.buffer_size
+
+
+def newest_rows(buffer: ReplayBuffer, n_rows: int) -> np.ndarray:
+    """The newest rows, or all where there are fewer: int64 (n_rows,), the newest last."""
+    n_rows = min(n_rows, n_filled(buffer))
+    return (buffer.pos - n_rows + np.arange(n_rows)) % buffer.buffer_size
+
+
+def observed(buffer: ReplayBuffer, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both observations of these rows as the environments showed them: ``(rows * n_envs, n_features)``, row by row."""
+    if isinstance(buffer, NoiseReplayBuffer):
+        return buffer.observed(rows)
+    return tuple(
+        part[rows].reshape(len(rows) * buffer.n_envs, -1) for part in (buffer.observations, buffer.next_observations)
+    )
 
 
 def require_own_rows(buffer: ReplayBuffer) -> None:

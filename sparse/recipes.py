@@ -231,6 +231,15 @@ def graesser_static() -> Recipe:
     return Recipe(ERK(0.1))
 
 
+def sift() -> Recipe:
+    """Where an agent that sifts starts: an input layer with random links at 20 %, all others dense, nothing rewired.
+
+    The preset of this name examines which features answer to the agent's own exploration, and links those
+    (:class:`siftrl.agents.sift.Sift`).
+    """
+    return Recipe(InputOnly(0.2))
+
+
 def graesser_set() -> Recipe:
     """Graesser et al.'s SET in RL: ERK at 10 %, smallest weights dropped, 30 % every 250 updates, falling by a cosine.
 
@@ -295,6 +304,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anf-features": anf_features,
     "anf-shared": anf_shared,
     "anf-falling": anf_falling,
+    "sift": sift,
     "graesser-static": graesser_static,
     "graesser-set": graesser_set,
     "graesser-rigl": graesser_rigl,

@@ -1,0 +1,80 @@
+"""Let a layer read some of its features and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .linear import SparseLinear
+from .relink import Carry, relink
+
+
+@torch.no_grad()
+def link_features(
+    layer: SparseLinear,
+    features: np.ndarray,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    targets: Sequence[SparseLinear] = (),
+) -> None:
+    """Link every neuron of a layer to these features, and to no others.
+
+    Links that exist keep weight and optimiser state, new ones start at zero in both, so that what the layer computes changes
+    by the links alone that it loses.
+
+    Args:
+        layer: The layer.
+        features: int64 ``(n,)``, at least one.
+        optimizer: Holds the layer's weight, if any does.
+        targets: Target layers with the same links, which follow.
+
+    Raises:
+        ValueError: If there is no feature, or one that the layer does not have.
+
+    Example:
+        >>> layer = SparseLinear(100, 8, density=0.1)
+        >>> link_features(layer, np.array([3, 50]))
+        >>> layer.topology.fan_out().nonzero()[0].tolist(), layer.n_links
+        ([3, 50], 16)
+    """
+    features = np.unique(features)
+    if features.size == 0 or features[0] < 0 or features[-1] >= layer.in_features:
+        raise ValueError(f"features must be some of 0 to {layer.in_features - 1}, got {features.tolist()}")
+    old, n_out = layer.topology, layer.out_features
+    positions = (features[:, None] * n_out + np.arange(n_out)).ravel()
+    dropped = np.flatnonzero(~np.isin(old.positions, positions, assume_unique=True))
+    grown = np.setdiff1d(positions, old.positions, assume_unique=True)
+    topology, source = old.rewire(dropped, grown)
+    carry = Carry(source, layer.weight.device)
+    relink(layer, topology, carry, optimizer)
+    for target in targets:
+        relink(target, topology, carry)
+
+
+@torch.no_grad()
+def redraw(
+    layer: SparseLinear,
+    rng: np.random.Generator,
+    *,
+    features: np.ndarray | None = None,
+    targets: Sequence[SparseLinear] = (),
+) -> None:
+    """Draw weights anew, uniform in ``±1/sqrt(fan-in)`` as for a layer that has just been made.
+
+    Args:
+        layer: The layer; what an optimiser keeps for it stays as it is.
+        rng: Draws.
+        features: int64 ``(n,)``: those whose links are drawn. None: all, and the biases.
+        targets: Layers with the same links, which get the same values.
+    """
+    topology = layer.topology
+    bound = 1.0 / np.sqrt(np.maximum(topology.fan_in(), 1))
+    weight = torch.from_numpy(rng.uniform(-1.0, 1.0, topology.n_links) * bound[topology.neurons])
+    bias = torch.from_numpy(rng.uniform(-1.0, 1.0, topology.shape[0]) * bound)
+    chosen = torch.from_numpy(np.isin(topology.inputs, np.arange(topology.shape[1]) if features is None else features))
+    for each in (layer, *targets):
+        each.weight[chosen] = weight[chosen].to(each.weight)
+        if features is None and each.bias is not None:
+            each.bias.copy_(bias)
