@@ -101,6 +101,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"{prog}: error: {model} does not fit into memory: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{prog}: stopped.", file=sys.stderr)
         return 130

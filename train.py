@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from siftrl.training.config import RunConfig
 from siftrl.training.device import spin_briefly
 from siftrl.training.options import OptionParser
+from siftrl.training.resume import ForeignStateError
 
 if TYPE_CHECKING:
     from siftrl.training.run import Run
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0 after a whole run, 1 where the disk failed it, 2 for wrong input, 128 + the signal's number after Ctrl-C or a
-        termination request.
+        0 after a whole run, 1 where the disk or the memory failed it, 2 for wrong input, 128 + the signal's number after
+        Ctrl-C or a termination request.
     """
     # Installed as siftrl-train, or run as a file: messages show the command that works for this user.
     installed = Path(sys.argv[0]).stem == "siftrl-train"
@@ -67,8 +68,14 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
     try:
         outcome = run.carry_out()
+    except ForeignStateError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"{prog}: error: cannot write to {run.folder}: {error}. What was saved before is whole.", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"{prog}: error: memory ran out: {error}. What was saved before is whole.", file=sys.stderr)
         return 1
     state = "Trained for" if outcome.stopped_by is None else "Stopped after"
     print(f"{state} {outcome.num_timesteps:,} environment steps. The model is {outcome.folder / 'model.zip'}")

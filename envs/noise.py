@@ -17,6 +17,8 @@ from .spaces import flat_box
 
 _STREAM_TAG = 0x401CE  # keeps the noise's random numbers apart from the task's, which come from the same seed
 
+_MOST_FEATURES = 10_000_000
+
 
 def total_features(n_real: int, noise_fraction: float) -> int:
     """Count real features and noise together: ceil(n_real / (1 − noise_fraction)), exactly.
@@ -27,7 +29,8 @@ def total_features(n_real: int, noise_fraction: float) -> int:
             point the same formula gives 171 instead of 170 for 17 features at 0.9.)
 
     Raises:
-        ValueError: n_real below 1, or noise_fraction outside [0, 1).
+        ValueError: n_real below 1, or noise_fraction outside [0, 1) or so close to 1 that an observation takes more than
+            40 MB.
 
     Source:
         Grooten et al. 2023, §3 (the formula, not its rounding error).
@@ -44,7 +47,12 @@ def total_features(n_real: int, noise_fraction: float) -> int:
         fraction = Fraction(-1)
     if not 0 <= fraction < 1:
         raise ValueError(f"noise_fraction must be a number from 0 up to but not including 1, got {noise_fraction!r}")
-    return math.ceil(n_real / (1 - fraction))
+    n_features = math.ceil(n_real / (1 - fraction))
+    if n_features > _MOST_FEATURES:
+        raise ValueError(
+            f"noise_fraction={noise_fraction!r} would make {n_features:,} features of {n_real}, more than {_MOST_FEATURES:,}"
+        )
+    return n_features
 
 
 class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
@@ -162,8 +170,15 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
         return {"entropy": self._entropy, "episode": self._episode, "key": self._key.copy()}
 
     def set_wrapper_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`get_wrapper_state`: the next noise is what it would have been there."""
-        self._entropy, self._episode, self._key = state["entropy"], state["episode"], state["key"].copy()
+        """Go on from a state of :meth:`get_wrapper_state`: the next noise is what it would have been there.
+
+        Raises:
+            ValueError: a key that is none.
+        """
+        key = np.array(state["key"])
+        if key.dtype != np.uint64 or key.shape != (2,):
+            raise ValueError(f"key must be uint64 of shape (2,), got {key.dtype} of shape {key.shape}")
+        self._entropy, self._episode, self._key = state["entropy"], state["episode"], key
 
     def _with_noise(self, observation: np.ndarray) -> np.ndarray:
         source = self.noise_source

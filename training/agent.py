@@ -15,6 +15,7 @@ from ..agents.presets import build_kwargs
 from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import Checkpoint, model_of, restore_replay
 from .config import RunConfig
+from .memory import check_network_fits
 from .origin import Origin
 
 _ALGORITHMS = {"sac": SAC, "td3": TD3}
@@ -93,9 +94,10 @@ def new_agent(
     """An untrained agent for ``env``.
 
     Raises:
-        ValueError: for densities that a layer cannot have.
+        ValueError: for densities that a layer cannot have, and for networks that do not fit into memory.
     """
     algorithm = _ALGORITHMS[config.algo]
+    check_network_fits(env.observation_space.shape[0], config.width)
     return algorithm(
         "SparseMlpPolicy", env, policy_kwargs=policy_kwargs, seed=config.seed, device=device, **algorithm_kwargs
     )
@@ -155,12 +157,22 @@ def _load_parameters(agent: Any, path: Path, file: Any) -> None:
     try:
         _, parameters, variables = load_from_zip_file(file, load_data=False, device=agent.device)
         agent.set_parameters(parameters, device=agent.device)
-        for name, value in (variables or {}).items():
-            if value is not None:
-                recursive_setattr(agent, f"{name}.data", value.data)
+        for name in agent._get_torch_save_params()[1]:
+            recursive_setattr(agent, f"{name}.data", variables[name].data)
     except Exception as error:
-        # Foreign content raises anything; the user needs to know which file, and the reason in brief.
-        raise ValueError(f"cannot load the weights of {path}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"cannot load the weights of {path}: {_in_brief(error)}") from error
+    _require_finite(agent, path)
+
+
+def _in_brief(error: Exception) -> str:
+    # Foreign content raises anything, torch with lists over many lines; the user needs the kind and the first reason.
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _require_finite(agent: Any, path: Path) -> None:
+    for name, weight in agent.policy.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise ValueError(f"the weights {name} of {path} are not all finite numbers: that training had diverged.")
 
 
 def _check_features(path: Path, env: VecEnv) -> str:
@@ -194,7 +206,8 @@ def saved_agent(path: Path, env: VecEnv, device: str) -> Any:
 
 def _load(algorithm: Any, path: Path, file: Any, **kwargs: Any) -> Any:
     try:
-        return algorithm.load(file, **kwargs)
+        agent = algorithm.load(file, **kwargs)
     except Exception as error:
-        # Unpickling foreign content raises anything; the user needs to know which file, and the reason in brief.
-        raise ValueError(f"cannot load the model {path}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"cannot load the model {path}: {_in_brief(error)}") from error
+    _require_finite(agent, path)
+    return agent

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from .atomic import atomic_write
 from .config import RunConfig
+from .zip_size import require_sensible_size
 
 #: The member of a model's zip that holds its provenance.
 PROVENANCE = "siftrl.json"
@@ -59,8 +60,12 @@ class Provenance:
         content = json.loads(text)
         if content.get("format") != FORMAT:
             raise ValueError(f"its format is {content.get('format')}, this version reads format {FORMAT}.")
-        config, planned = RunConfig.from_dict(content["config"]), content.get("planned_timesteps")
-        return cls(config, int(content["permutation"]), int(content["num_timesteps"]), planned)
+        numbers = {name: content.get(name) for name in ("permutation", "num_timesteps", "planned_timesteps")}
+        for name, value in numbers.items():
+            is_count = type(value) is int and 0 <= value < 2**63
+            if not is_count and not (value is None and name == "planned_timesteps"):
+                raise ValueError(f"its {name} is {value!r}, not a number of 0 or more.")
+        return cls(RunConfig.from_dict(content["config"]), **numbers)
 
 
 def save_model(model: Any, path: str | os.PathLike, provenance: Provenance) -> None:
@@ -91,7 +96,7 @@ def read_provenance(path: Path, file: BinaryIO | Path | None = None) -> Provenan
             return None
         try:
             return Provenance.from_json(archive.read(PROVENANCE).decode())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"cannot read which run made {path}: {error}") from error
 
 
@@ -103,12 +108,13 @@ def open_archive(path: Path, file: BinaryIO | Path | None = None) -> zipfile.Zip
         file: its content, where ``path`` only contains it.
 
     Raises:
-        ValueError: where it is empty, no zip, or damaged.
+        ValueError: where it is empty, no zip, damaged, or a bomb.
     """
     try:
         if file is None and path.stat().st_size == 0:
             raise ValueError(f"the file {path} is empty.")
         archive = zipfile.ZipFile(path if file is None else file)
+        _require_sensible(archive, path)
         damaged = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"the file {path} is no intact zip: {error}") from error
@@ -116,6 +122,14 @@ def open_archive(path: Path, file: BinaryIO | Path | None = None) -> zipfile.Zip
         archive.close()
         raise ValueError(f"the zip {path} is damaged: its member {damaged} does not match its checksum.")
     return archive
+
+
+def _require_sensible(archive: zipfile.ZipFile, path: Path) -> None:
+    try:
+        require_sensible_size(archive)
+    except ValueError as error:
+        archive.close()
+        raise ValueError(f"the file {path} is not read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -151,8 +165,10 @@ def inspect_model(path: Path) -> SavedModel:
             raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: it lacks data or policy.pth.")
         try:
             parameters = json.loads(archive.read("data"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: its data is no JSON.") from error
+    if not isinstance(parameters, dict):
+        raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: its data is no JSON object.")
     algorithm = next((name for name, needs in _SIGNATURES.items() if needs <= parameters.keys()), None)
     if algorithm is None:
         known = ", ".join(name.upper() for name in _SIGNATURES)

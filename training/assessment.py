@@ -23,6 +23,7 @@ from .device import resolve_device
 from .environments import evaluation_seed, make_vec_env, relevant_features
 from .evaluation import Episodes, evaluate
 from .folder import find_model
+from .foreign_env import require_named
 from .permutation import current_permutation
 from .video import FirstEpisode, check_video, use_offscreen_gl, write_video
 
@@ -150,6 +151,8 @@ def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) ->
         ValueError: where neither the model nor the wishes name a task.
     """
     if provenance is not None:
+        if wishes.env is None:
+            require_named(provenance.config.env, None, path)
         environment = provenance.config.ene_kwargs()
     elif wishes.env is not None:
         environment = {"env_id": wishes.env, "noise_fraction": 0.0}

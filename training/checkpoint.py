@@ -108,6 +108,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         warn(f"{path} was written with other versions ({found}): the run may end otherwise than it would have.")
     with zipfile.ZipFile(path) as archive:
         state = read_snapshot(archive)
+    if not isinstance(state, dict):
+        raise ValueError(f"the checkpoint {path} does not hold the state of a run.")
     provenance = read_provenance(path, model_of(path))
     if provenance is None:
         raise ValueError(f"the checkpoint {path} does not say which run it is of.")
@@ -125,8 +127,14 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def model_of(path: Path) -> io.BytesIO:
-    """The model archive inside the checkpoint at ``path``, as a file that SB3's ``load`` takes."""
+    """The model archive inside the checkpoint at ``path``, as a file that SB3's ``load`` takes.
+
+    Raises:
+        ValueError: where it holds none.
+    """
     with zipfile.ZipFile(path) as archive:
+        if _MODEL not in archive.namelist():
+            raise ValueError(f"the checkpoint {path} holds no model.")
         return io.BytesIO(archive.read(_MODEL))
 
 

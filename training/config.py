@@ -17,6 +17,7 @@ from .options import (
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
+    at_most,
     check_options,
     one_of,
     option,
@@ -87,10 +88,10 @@ class RunConfig:
     hidden_epsilon: float | None = option(
         None, "the same for the hidden layers; one of the two alone leaves the other as in ds", rule=POSITIVE, group=AGENT
     )
-    width: int = option(256, "units of each of the two hidden layers", rule=AT_LEAST_ONE, group=AGENT)
+    width: int = option(256, "units of each of the two hidden layers", rule=at_most(10_000), group=AGENT)
 
     learning_rate: float | None = option(None, "step size of Adam", rule=POSITIVE, group=HYPERPARAMETERS)
-    batch_size: int | None = option(None, "transitions in an update", rule=AT_LEAST_ONE, group=HYPERPARAMETERS)
+    batch_size: int | None = option(None, "transitions in an update", rule=at_most(1_000_000), group=HYPERPARAMETERS)
     weight_decay: float | None = option(
         None, "share of the weights that is added to their gradient", rule=NOT_NEGATIVE, group=HYPERPARAMETERS
     )
@@ -114,7 +115,7 @@ class RunConfig:
     n_envs: int = option(
         1,
         "training environments stepped together; still one update per environment step",
-        rule=AT_LEAST_ONE,
+        rule=at_most(1_000),
         group=ENVIRONMENT,
     )
 

@@ -62,11 +62,17 @@ def set_environment_state(env: gym.Env, state: dict[str, Any]) -> None:
     """Bring ``env``, which is built as the saved one was, into ``state``.
 
     From there on it answers equal actions with equal observations, rewards and resets, bit for bit.
+
+    Raises:
+        ValueError: where it is the state of another task.
     """
     env.reset()
     for wrapper, saved in zip(_wrappers(env), state["wrappers"], strict=True):
         _set_wrapper_state(wrapper, saved)
     task = env.unwrapped
+    unknown = state["attributes"].keys() - vars(task).keys()
+    if unknown:
+        raise ValueError(f"the task has no {', '.join(sorted(unknown))}")
     vars(task).update(state["attributes"])
     if state["mujoco"] is not None:
         _set_mujoco_state(task, state["mujoco"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import numpy as np
+
 # The commands' action noise is normal, and draws from NumPy's global generator: it has no state of its own.
 _ATTRIBUTES = ("num_timesteps", "_n_updates", "_episode_num", "_last_obs", "_last_episode_starts")
 _BUFFERS = ("ep_info_buffer", "ep_success_buffer")
@@ -27,7 +29,14 @@ def loop_state(agent: Any) -> dict[str, Any]:
 
 
 def set_loop_state(agent: Any, state: dict[str, Any]) -> None:
-    """Bring ``agent``, which has its logger, into ``state``."""
+    """Bring ``agent``, which has its logger, into ``state``.
+
+    Raises:
+        ValueError: where it is that of an agent with other observations.
+    """
+    seen = np.shape(agent._last_obs), np.shape(state["_last_obs"])
+    if seen[0] != seen[1]:
+        raise ValueError(f"the last observations have shape {seen[1]} instead of {seen[0]}")
     for name in _ATTRIBUTES:
         setattr(agent, name, state[name])
     for name in _BUFFERS:

@@ -36,6 +36,26 @@ def human_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def check_network_fits(n_features: int, width: int, available: int | None = None) -> None:
+    """Refuse a network whose input layer would not fit: even a sparse one is drawn dense, one layer at a time.
+
+    Args:
+        n_features: that it reads.
+        width: units of its first hidden layer.
+        available: bytes that may be used; ``None`` asks the machine.
+
+    Raises:
+        ValueError: where they are too few.
+    """
+    available = available_memory() if available is None else available
+    needed = 4 * n_features * width
+    if needed > available:
+        raise ValueError(
+            f"an input layer of {width:,} units for {n_features:,} features takes {human_bytes(needed)} while it is drawn, "
+            f"but {human_bytes(available)} are free. Use less noise, or a smaller width."
+        )
+
+
 def check_fits(nbytes: int, capacity: int, filled: int, available: int | None = None) -> None:
     """Refuse a replay that would not fit. It takes memory as it fills: a short run never needs all of a large one.
 

@@ -8,7 +8,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -27,6 +27,11 @@ class Rule:
 def one_of(*choices: str) -> Rule:
     """A rule for names: one of ``choices``."""
     return Rule("one of " + ", ".join(choices), lambda value: value in choices, choices)
+
+
+def at_most(limit: int) -> Rule:
+    """A rule for counts of things that take memory, where more than ``limit`` can only be a slip or a trick."""
+    return Rule(f"from 1 to {limit}", lambda value: 1 <= value <= limit)
 
 
 AT_LEAST_ONE = Rule("at least 1", lambda value: value >= 1)
@@ -69,6 +74,11 @@ def _without_none(hint: Any) -> type:
     return hint
 
 
+def options_in(cls: type, *groups: str) -> tuple[str, ...]:
+    """The names of the options of dataclass ``cls`` that stand in one of ``groups``, in the order of their declaration."""
+    return tuple(field.name for field in dataclasses.fields(cls) if field.metadata["group"] in groups)
+
+
 def check_options(options: Any) -> None:
     """Check every field of a dataclass made of options.
 
@@ -108,14 +118,16 @@ class OptionParser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
 
-    def add_options(self, cls: type) -> None:
-        """Add a flag for every field of dataclass ``cls``, grouped as its fields say.
+    def add_options(self, cls: type, leave_out: Collection[str] = ()) -> None:
+        """Add a flag for every field of dataclass ``cls`` but those to ``leave_out``, grouped as its fields say.
 
         Flags that the user leaves out are absent from the parsed namespace: the default stays with the dataclass.
         """
         kinds = value_types(cls)
         groups: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
+            if field.name in leave_out:
+                continue
             heading = field.metadata["group"]
             group = groups.setdefault(heading, None) or self.add_argument_group(heading)
             groups[heading] = group

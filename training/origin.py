@@ -12,6 +12,7 @@ from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import is_checkpoint, model_of
 from .config import MACHINE, RECORD, RunConfig
 from .folder import find_model
+from .foreign_env import require_named
 from .options import spelling
 
 
@@ -61,6 +62,7 @@ def continued_config(given: dict[str, Any], origin: Origin) -> RunConfig:
     """
     saved = origin.provenance.config
     done = origin.provenance.num_timesteps
+    require_named(saved.env, given.get("env"), origin.path)
     for field in dataclasses.fields(RunConfig):
         free = field.metadata["group"] in (RECORD, MACHINE) or field.name in ("n_timesteps", "trained_agent")
         before = getattr(saved, field.name)
@@ -74,4 +76,6 @@ def continued_config(given: dict[str, Any], origin: Origin) -> RunConfig:
         further = saved.n_timesteps - done
     if further <= 0:
         raise ValueError(f"the run has done its {done:,} steps; say how many further ones with -n.")
-    return dataclasses.replace(saved, **{**given, "n_timesteps": done + further})
+    # Where a new run writes is said here and now, and not by a file.
+    own = {name: getattr(RunConfig, name) for name in ("log_folder", "tensorboard_log")}
+    return dataclasses.replace(saved, **{**own, **given, "n_timesteps": done + further})

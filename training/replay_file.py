@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from ..agents.replay_rows import n_filled, storage
-from .sealed import SealedWriter, read_array_into
+from .sealed import UNREADABLE, SealedWriter, read_array_into
 
 HEADER = "replay.json"
 
@@ -34,16 +35,32 @@ def read_replay(archive: zipfile.ZipFile, buffer: ReplayBuffer) -> None:
     """Fill ``buffer``, which is new and of the same kind and size, with the rows that were written.
 
     Raises:
-        ValueError: where it is of another size, or the archive lacks an array.
+        ValueError: where it is of another size, or the archive lacks an array or says what cannot be.
     """
-    header = json.loads(archive.read(HEADER))
-    for name, rows in storage(buffer):
-        if _member(name) not in archive.namelist():
-            raise ValueError(f"the replay holds no {name}.")
-        read_array_into(archive, _member(name), rows)
-    vars(buffer).update(header["numbers"])
-    for name, state in header["generators"].items():
-        getattr(buffer, name).bit_generator.state = state
+    try:
+        header = json.loads(archive.read(HEADER))
+        _require_own_numbers(header["numbers"], buffer)
+        for name, rows in storage(buffer):
+            if _member(name) not in archive.namelist():
+                raise ValueError(f"the replay holds no {name}.")
+            read_array_into(archive, _member(name), rows)
+        vars(buffer).update(header["numbers"])
+        for name, value in vars(buffer).items():
+            if isinstance(value, np.random.Generator):
+                value.bit_generator.state = header["generators"][name]
+    except UNREADABLE as error:
+        raise ValueError(f"the replay in {archive.filename} cannot be read: {error}") from error
+
+
+def _require_own_numbers(numbers: dict[str, Any], buffer: ReplayBuffer) -> None:
+    for name, value in numbers.items():
+        if not isinstance(getattr(buffer, name, None), type(value)):
+            raise ValueError(f"its {name} is {value!r}, which no replay of this kind has.")
+    for name in ("buffer_size", "n_envs"):
+        if numbers[name] != getattr(buffer, name):
+            raise ValueError(f"its {name} is {numbers[name]}, and {getattr(buffer, name)} in the run that goes on.")
+    if not 0 <= numbers["pos"] < buffer.buffer_size:
+        raise ValueError(f"its pos is {numbers['pos']}, outside of its {buffer.buffer_size} rows.")
 
 
 def filled_nbytes(buffer: ReplayBuffer) -> int:

@@ -9,9 +9,14 @@ from typing import Any
 
 from .config import MACHINE, RunConfig
 from .folder import CONFIG
+from .foreign_env import require_named
 from .options import spelling
 
 _MAY_CHANGE = ("n_timesteps", "trained_agent", "progress", "verbose")
+
+
+class ForeignStateError(ValueError):
+    """The state in a checkpoint does not fit the run that is to go on from it."""
 
 
 def resumed_config(given: dict[str, Any], folder: Path, done: int, is_over: bool) -> RunConfig:
@@ -29,6 +34,7 @@ def resumed_config(given: dict[str, Any], folder: Path, done: int, is_over: bool
             do.
     """
     saved = _read_config(folder / CONFIG)
+    require_named(saved.env, given.get("env"), folder)
     for field in dataclasses.fields(RunConfig):
         before = getattr(saved, field.name)
         may_change = field.name in _MAY_CHANGE or field.metadata["group"] == MACHINE
@@ -47,5 +53,5 @@ def resumed_config(given: dict[str, Any], folder: Path, done: int, is_over: bool
 def _read_config(path: Path) -> RunConfig:
     try:
         return RunConfig.from_dict(json.loads(path.read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot read the options of the run, {path}: {error}") from error

@@ -85,7 +85,7 @@ def resume(given: dict[str, Any], *, command: str = "", lock: FolderLock | None 
     lock = lock or FolderLock(folder)
     checkpoint = newest_checkpoint(folder)
     done = checkpoint.provenance.num_timesteps
-    config = resumed_config(given, folder, done, is_over=checkpoint.state["finished"])
+    config = resumed_config(given, folder, done, is_over=checkpoint.state.get("finished"))
     return _made(config, folder, command, checkpoint=checkpoint, lock=lock)
 
 
@@ -132,8 +132,8 @@ class Run:
         set_threads(config.threads)
         if checkpoint is not None:
             remove_leftovers(folder)
-            cut_back(folder, MONITORS, checkpoint.state["monitors"])
-            cut_back(self.events_folder, EVENTS, checkpoint.state["events"])
+            cut_back(folder, MONITORS, checkpoint.state.get("monitors"))
+            cut_back(self.events_folder, EVENTS, checkpoint.state.get("events"))
         environment = config.ene_kwargs()
         append = checkpoint is not None
         self.env = make_vec_env(environment, n_envs=config.n_envs, seed=config.seed, monitor_folder=folder, append=append)

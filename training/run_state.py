@@ -14,6 +14,7 @@ from .generators import generator_states, set_generator_states
 from .journals import EVENTS, MONITORS, journal_sizes
 from .loop_state import loop_state, set_loop_state
 from .report import warn
+from .resume import ForeignStateError
 
 if TYPE_CHECKING:
     from .run import Run
@@ -43,7 +44,19 @@ def restore_run(run: Run, state: dict[str, Any]) -> None:
     """Bring ``run``, which has its networks and its replay and is about to take its next step, into ``state``.
 
     Where the environments' state could not be taken, they start a new episode, and the user is told.
+
+    Raises:
+        ForeignStateError: where it is the state of another run, or forged.
     """
+    try:
+        _restore(run, state)
+    except Exception as error:
+        # Foreign content raises anything.
+        reason = f"{type(error).__name__}: {error}"
+        raise ForeignStateError(f"the state in {run.checkpoint.path} does not fit the run: {reason}") from error
+
+
+def _restore(run: Run, state: dict[str, Any]) -> None:
     set_loop_state(run.agent, state["loop"])
     run.metrics.set_state(state["metrics"])
     if run.evaluation is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import platform
 import zipfile
 import zlib
@@ -15,10 +16,23 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .zip_size import require_sensible_size
+
 MANIFEST = "manifest.json"
 FORMAT = 2
 _PACKAGES = ("gymnasium", "mujoco", "numba", "numpy", "stable_baselines3", "torch")
-_UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+# What reading a damaged or forged zip raises.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 _CHUNK = 2**22  # bytes read or written at a time
 
 
@@ -108,22 +122,16 @@ def check_seal(path: Path) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            require_sensible_size(archive)
             manifest = json.loads(archive.read(MANIFEST))
             if manifest["format"] != FORMAT:
                 raise ValueError(f"its format is {manifest['format']}, this version reads format {FORMAT}.")
+            if not isinstance(manifest["versions"], dict):
+                raise ValueError("its manifest says nothing about versions.")
             for name, digest in manifest["sha256"].items():
                 if _digest(archive, name) != digest:
                     raise ValueError(f"its member {name} does not match its checksum.")
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        NotImplementedError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(f"the checkpoint {path} is damaged: {error}") from error
     return manifest
 
@@ -149,7 +157,7 @@ def read_array_into(archive: zipfile.ZipFile, name: str, target: np.ndarray) -> 
     """
     with archive.open(name) as member:
         shape, dtype = _read_header(member)
-        if dtype != target.dtype or shape[1:] != target.shape[1:] or shape[0] > len(target):
+        if dtype != target.dtype or not shape or shape[1:] != target.shape[1:] or shape[0] > len(target):
             raise ValueError(f"{name} holds {dtype} of shape {shape}, where {target.dtype} of {target.shape} is expected.")
         if not target[: shape[0]].size:
             return
@@ -159,6 +167,21 @@ def read_array_into(archive: zipfile.ZipFile, name: str, target: np.ndarray) -> 
             if not count:
                 raise ValueError(f"{name} ends early.")
             rest = rest[count:]
+
+
+def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read an ``npy`` member.
+
+    Raises:
+        ValueError: for an array of Python objects, which only a pickle could hold, and for one that declares more numbers
+            than there are.
+    """
+    with archive.open(name) as member:
+        shape, dtype = _read_header(member)
+    if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+        raise ValueError(f"{name} ends early.")
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def _read_header(member: Any) -> tuple[tuple[int, ...], np.dtype]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .sealed import SealedWriter
+from .sealed import UNREADABLE, SealedWriter, read_array
 
 _JSON, _ARRAY = "state.json", "npy"
 
@@ -42,15 +42,21 @@ def write_snapshot(archive: SealedWriter, tree: Any) -> None:
 
 
 def read_snapshot(archive: zipfile.ZipFile) -> Any:
-    """Read what :func:`write_snapshot` wrote; tuples and deques come back as lists, NumPy scalars as such."""
+    """Read what :func:`write_snapshot` wrote; tuples and deques come back as lists, NumPy scalars as such.
+
+    Raises:
+        ValueError: where it is something else.
+    """
 
     def restored(node: dict[str, Any]) -> Any:
         if node.keys() != {_ARRAY}:
             return node
-        with archive.open(node[_ARRAY]) as member:
-            return np.lib.format.read_array(member, allow_pickle=False)[()]
+        return read_array(archive, node[_ARRAY])[()]
 
-    return json.loads(archive.read(_JSON), object_hook=restored)
+    try:
+        return json.loads(archive.read(_JSON), object_hook=restored)
+    except UNREADABLE as error:
+        raise ValueError(f"the state in {archive.filename} cannot be read: {error}") from error
 
 
 def _member(number: int) -> str:

@@ -228,6 +228,10 @@ def test_sources_travel_without_their_table(histogram):
     ("kwargs", "message"),
     [
         ({"noise_fraction": 1}, "noise_fraction must be a number from 0 up to but not including 1, got 1"),
+        (
+            {"noise_fraction": 0.9999999},
+            "noise_fraction=0.9999999 would make 30,000,000 features of 3, more than 10,000,000",
+        ),
         ({"noise_fraction": -0.1}, "noise_fraction .* got -0.1"),
         ({"noise_fraction": float("nan")}, "noise_fraction .* got nan"),
         ({"noise_fraction": "most"}, "noise_fraction .* got 'most'"),

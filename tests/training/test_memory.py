@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from siftrl.training.memory import available_memory, check_fits, human_bytes
+from siftrl.training.memory import available_memory, check_fits, check_network_fits, human_bytes
 
 GB = 10**9
 
@@ -36,3 +36,9 @@ def test_the_advised_size_fits():
 def test_no_size_is_advised_where_none_fits():
     with pytest.raises(ValueError, match="Use less noise"):
         check_fits(10 * GB, 1, 1, available=GB)
+
+
+def test_a_network_that_fits_passes_and_one_that_does_not_is_refused():
+    check_network_fits(1_000_000, 256, available=2 * GB)
+    with pytest.raises(ValueError, match=r"256 units for 10,000,000 features takes 10\.2 GB .* but 2\.0 GB are free"):
+        check_network_fits(10_000_000, 256, available=2 * GB)
