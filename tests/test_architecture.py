@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "sweeps", "training")
+FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "sweeps", "training", "tuning")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
     "sweeps": {"names", "reports", "training"},
+    "tuning": {"names", "reports", "sparse", "agents", "training"},
     "train": {*MODULES, *FOLDERS},
     "evaluate": {*MODULES, *FOLDERS},
     "": {"envs"},  # the package itself
@@ -35,6 +36,7 @@ NOT_WHEN_IMPORTED = {
     "selection": {"gymnasium", "stable_baselines3"},
     "reports": {"torch", "numba", "stable_baselines3", "gymnasium", "sklearn", "scipy"},
     "sweeps": {"torch", "numba", "stable_baselines3", "ray"},
+    "tuning": {"torch", "numba", "stable_baselines3"},
     "names": {"torch", "numba", "stable_baselines3", "gymnasium", "numpy"},
     "": {"torch", "numba", "stable_baselines3"},
 }
@@ -140,7 +142,7 @@ def test_all_that_is_public_has_a_docstring(path):
 
 def test_tests_stand_where_their_subjects_do():
     subjects = {path.relative_to(ROOT).with_suffix("") for path in EVERYWHERE}
-    of_the_project = {Path("test_architecture"), Path("test_docs"), Path("test_safety")}
+    of_the_project = {Path("test_architecture"), Path("test_docs"), Path("test_safety"), Path("test_crafted_files")}
     for path in (ROOT / "tests").rglob("test_*.py"):
         relative = path.relative_to(ROOT / "tests").with_suffix("")
         assert relative in of_the_project or relative.with_name(relative.name.removeprefix("test_")) in subjects, relative
@@ -155,6 +157,7 @@ def test_tests_stand_where_their_subjects_do():
         ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents", "sklearn")),
         ("import siftrl.reports", ("torch", "stable_baselines3", "gymnasium.envs.mujoco", "matplotlib", "scipy")),
         ("import siftrl.selection", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
+        ("import siftrl.tuning.command", ("torch", "stable_baselines3", "optuna", "matplotlib")),
     ],
 )
 def test_importing_loads_no_more_than_it_must(statement, absent):
