@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from . import threads
-
-_OPTIONS = {"nogil": True, "cache": True}
+from .compiled import compiled
 
 # Rows copied side by side: sixteen float32 are one cache line of the output.
 TILE_ROWS = 16
@@ -103,7 +101,7 @@ def row_bounds(batch: int, parts: int) -> np.ndarray:
     return np.minimum(np.arange(runs + 1) * tiles // runs * TILE_ROWS, batch)
 
 
-@njit(**_OPTIONS)
+@compiled()
 def copy_blocks(slices, first_feature, last_feature, first_row, last_row, out, to_feature, to_row):
     """Copy a range of features and rows to ``out``, where they begin at ``(to_feature, to_row)``."""
     starts, offsets = slices.starts, slices.offsets
@@ -129,12 +127,12 @@ def copy_blocks(slices, first_feature, last_feature, first_row, last_row, out, t
         block += 1
 
 
-@njit(**_OPTIONS)
+@compiled()
 def _copy_rows(t, slices, first_feature, last_feature, out, to_feature, bounds):
     copy_blocks(slices, first_feature, last_feature, bounds[t], bounds[t + 1], out, to_feature, bounds[t])
 
 
-@njit(**_OPTIONS)
+@compiled()
 def copy(slices, first_feature, last_feature, out, to_feature, bounds, n_threads, team):
     """Copy a range of features to ``out``, from ``to_feature`` on; threads share out the rows."""
     arguments = (slices, first_feature, last_feature, out, to_feature, bounds)

@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from . import gather, threads
+from .compiled import compiled
 
 # Sums may be reordered (vectorising them means that); NaN and infinity keep their meaning, which plain fastmath drops.
 # numba's cache notices changes of this file, not of gather.py and threads.py: touch this one after changing those.
-_OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract"}}
+_OPTIONS = {"fastmath": {"reassoc", "contract"}}
 
 # Features of a chunk of the product: at a batch of 256, half a megabyte.
 CHUNK_FEATURES = 512
@@ -184,7 +184,7 @@ def _feature_bounds(n_links: np.ndarray, n_threads: int) -> np.ndarray:
     return bounds
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
     for i in range(indptr.shape[0] - 1):
         first = (i // CHUNK_FEATURES) * out_features + 1
@@ -202,7 +202,7 @@ def _counting_sort(indptr, neurons, out_features, pointers, inputs, links):
             place[key] += 1
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _add_chunks(t, x, first_feature, first_chunk, last_chunk, layers, bounds):
     """Add the product with some chunks of features, which begin at ``first_feature`` of ``x``, to a range of the neurons."""
     for chunk in range(first_chunk, last_chunk):
@@ -231,7 +231,7 @@ def _add_chunks(t, x, first_feature, first_chunk, last_chunk, layers, bounds):
             place += n_neurons
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _weight_gradient_features(t, x, layers, bounds):
     for first in range(bounds[t], bounds[t + 1], _GRADIENT_FEATURES):
         last = min(first + _GRADIENT_FEATURES, bounds[t + 1])
@@ -261,7 +261,7 @@ def _weight_gradient_features(t, x, layers, bounds):
                     k += 1
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _input_gradient_features(t, indptr, neurons, weight, grad_out, grad_x, bounds):
     for i in range(bounds[t], bounds[t + 1]):
         grad_i = grad_x[i]
@@ -281,7 +281,7 @@ def _input_gradient_features(t, indptr, neurons, weight, grad_out, grad_x, bound
             k += 1
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _transpose_rows(t, rows, out, bounds):
     whole_tiles = bounds[t] + (bounds[t + 1] - bounds[t]) // gather.TILE_ROWS * gather.TILE_ROWS
     for row in range(bounds[t], whole_tiles, gather.TILE_ROWS):
@@ -294,7 +294,7 @@ def _transpose_rows(t, rows, out, bounds):
             out[j, row] = rows[row, j]
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def add_row_product(x, indptr, neurons, weight, out):
     """Add ``W x`` of a single row ``(features,)`` to ``out`` ``(out_features,)``."""
     for i in range(x.shape[0]):
@@ -303,13 +303,13 @@ def add_row_product(x, indptr, neurons, weight, out):
             out[neurons[k]] += weight[k] * x_i
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _product(x, first_feature, first_chunk, last_chunk, layers, bounds, n_threads, team):
     arguments = (x, first_feature, first_chunk, last_chunk, layers, bounds)
     threads.share_out(_add_chunks, arguments, bounds.shape[0] - 1, n_threads, team)
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _slices_product(x, space, kept, layers, row_bounds, bounds, n_threads, team):
     n_features = x.starts[-1] + x.widths[-1]
     for first in range(0, n_features, GATHER_FEATURES):
@@ -320,17 +320,17 @@ def _slices_product(x, space, kept, layers, row_bounds, bounds, n_threads, team)
         _product(space, to, first_chunk, last_chunk, layers, bounds, n_threads, team)
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _weight_gradient(x, layers, bounds, n_threads, team):
     threads.share_out(_weight_gradient_features, (x, layers, bounds), bounds.shape[0] - 1, n_threads, team)
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _input_gradient(indptr, neurons, weight, grad_out, grad_x, bounds, n_threads, team):
     arguments = (indptr, neurons, weight, grad_out, grad_x, bounds)
     threads.share_out(_input_gradient_features, arguments, bounds.shape[0] - 1, n_threads, team)
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _transpose(rows, out, bounds, n_threads, team):
     threads.share_out(_transpose_rows, (rows, out, bounds), bounds.shape[0] - 1, n_threads, team)
