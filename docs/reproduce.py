@@ -157,8 +157,9 @@ def here(row: dict[str, str], runs: list[Run]) -> str:
     # As many runs of each task, so that each task counts the same.
     found = stratified_bootstrap(np.array([values[:n_seeds] for values in by_task.values()]).T, iqm)
     interval = "" if n_seeds == 1 else f" ({number(found.low)} to {number(found.high)})"
-    steps = max(int(run.steps[-1]) for run in runs if selects(row, run.fields))
-    return f"{number(found.point)}{interval}; {n_seeds} seed{'s' * (n_seeds > 1)}, {steps:,} steps"
+    lengths = sorted({int(run.steps[-1]) for run in runs if selects(row, run.fields)})
+    steps = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
+    return f"{number(found.point)}{interval}; {n_seeds} seed{'s' * (n_seeds > 1)}, {steps} steps"
 
 
 def number(value: float) -> str:
@@ -190,13 +191,13 @@ def figure(name: str, rows: list[dict[str, str]], runs: list[Run], study_runs: l
 
 
 def settings(part: str, study_runs: list[StudyRun]) -> list[dict[str, str]]:
-    """The rows that a part has had, if it were published: one for each method and setting."""
+    """Rows as of a published figure for a part that has none: one for each method and setting."""
     rows = []
     for method in dict.fromkeys(run.method for run in study_runs if part in run.parts):
         configs = [run.config.to_dict() for run in study_runs if part in run.parts and run.method == method]
         varied = [name for name in configs[0] if name != "seed" and len({config[name] for config in configs}) > 1]
         for select in dict.fromkeys(" ".join(f"{name}={config[name]}" for name in varied) for config in configs):
-            told = {"row": f"{part} {select}", "agent": method, "published": "not found"}
+            told = {"row": f"{part} {select}".strip(), "agent": method, "published": "not found"}
             rows.append({"parts": part, "method": method, "select": select, "measure": "final return", "step": ""} | told)
     return rows
 

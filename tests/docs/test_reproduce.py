@@ -42,9 +42,8 @@ def test_every_paper_that_has_published_rows_is_on_the_page():
 
 
 def write_results(path, rows):
-    columns = ["part", "method", "env", "width", "seed", "step", "mean_return", "std_return"]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
@@ -99,6 +98,38 @@ def test_a_published_row_finds_its_results(runs, cells, expected):
 def test_a_single_seed_has_no_interval(runs):
     only = [run for run in runs if run.fields["seed"] == "0"]
     assert PAGE["here"](row(select="env=Ant-v5"), only) == "200; 1 seed, 200 steps"
+
+
+def test_runs_of_different_lengths_are_told_apart(runs):
+    shorter = [run._replace(steps=run.steps // 2) if run.fields["seed"] == "1" else run for run in runs]
+    assert PAGE["here"](row(select="env=Ant-v5"), shorter) == "200 (200 to 201); 2 seeds, 100 to 200 steps"
+
+
+def test_a_figure_shows_what_was_found_below_what_was_published(runs):
+    rows = [
+        row(row="Hopper", agent="tiny", published="70", method="rigl"),
+        row(row="Ant", agent="set", published="150", select="env=Ant-v5"),
+    ]
+    assert PAGE["figure_table"](rows, runs)[2:] == [
+        "| Hopper | published | 70 |  |",
+        "| Ant | published |  | 150 |",
+        "| | here |  | 200 (200 to 201); 2 seeds, 200 steps |",
+    ]
+
+
+def test_parts_without_a_figure_show_what_ran(tmp_path):
+    study = Study.load(PAGE["EXPERIMENTS"] / "transfer.toml").runs(parts=["kept", "cleared"], methods=["sac"])
+    names = ("part", "method", "env", "noise", "replay_noise", "seed", "step", "mean_return")
+    curve = [("kept", "sac", "HalfCheetah-v5", 0.95, "exact", 0, step, 7 * step) for step in (10, 20)]
+    write_results(tmp_path / "x.csv", [dict(zip(names, point, strict=True)) for point in curve])
+    lines = PAGE["other_parts"]("transfer", ["kept", "cleared"], PAGE["read_runs"](tmp_path / "x.csv"), study)
+    assert "* `siftrl-sweep experiments/transfer.toml --parts kept` (10 runs)" in lines
+    assert "* `siftrl-sweep experiments/transfer.toml --parts cleared` (5 runs), not run" in lines
+    assert lines[-3:] == [
+        "| kept replay_noise=exact | published | not found |",
+        "| | here | 140; 1 seed, 20 steps |",
+        "",
+    ]
 
 
 def test_an_unknown_measure_is_named(runs):
