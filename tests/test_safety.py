@@ -1,6 +1,9 @@
 """What a stranger's file can do to those who load it: no code of this project runs strings, shells or pickles unseen."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,20 @@ def test_the_reader_of_dangers_sees_every_form(source):
 )
 def test_the_reader_of_dangers_lets_the_rest_pass(source):
     assert not list(dangers(source))
+
+
+def test_the_commands_write_where_they_were_told_and_nowhere_else(tmp_path):
+    folders = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "work")}
+    for folder in folders.values():
+        folder.mkdir()
+    environment = {**os.environ, **{name: str(path) for name, path in folders.items() if name != "work"}}
+
+    def command(module, *arguments):
+        call = [sys.executable, "-m", f"siftrl.{module}", *arguments]
+        subprocess.run(call, cwd=folders["work"], env=environment, check=True, capture_output=True)
+
+    task = ["--env", "InvertedPendulum-v5", "--noise", "0.5", "--width", "8", "--buffer-size", "200", "--recipe", "set"]
+    command("train", *task, "-n", "120", "--eval-freq", "60", "--eval-episodes", "1", "-f", "told", "-P")
+    command("evaluate", "told", "--episodes", "1", "--json", "told/figures.json")
+    written = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {("work", "told")}
