@@ -39,16 +39,13 @@ class StudyRun:
         parts: names of the parts that it belongs to; it is run once for them all.
         method: the method's label.
         config: its options.
+        label: what tells it apart from the study's other runs, for people.
     """
 
     parts: tuple[str, ...]
     method: str
     config: RunConfig
-
-    @property
-    def label(self) -> str:
-        """What tells it apart, for people."""
-        return f"{self.method} {self.config.env} {self.config.noise:g} s{self.config.seed}"
+    label: str
 
     def folder(self, parent: Path) -> Path:
         """Where it writes, below the study's folder; see :func:`siftrl.training.launch.hashed_folder`."""
@@ -159,7 +156,7 @@ class Study:
                         config = _scaled(whole, scale)
                         before = found.get((method, run_hash(config)))
                         names = dict.fromkeys((*(before.parts if before else ()), part.name))
-                        found[method, run_hash(config)] = StudyRun(tuple(names), method, config)
+                        found[method, run_hash(config)] = StudyRun(tuple(names), method, config, self._label(method, config))
         return sorted(found.values(), key=lambda run: run.config.seed)
 
     @property
@@ -177,6 +174,10 @@ class Study:
                 yield method, RunConfig(**{**self.options, **self.methods[method], **own})
             except ValueError as error:
                 raise ValueError(f"{self._where(part, method)}: {error}") from error
+
+    def _label(self, method: str, config: RunConfig) -> str:
+        conditions = [f"{name} {getattr(config, name)}" for name in self.axes if name != "env"]
+        return f"{method} on {config.env}, {', '.join(conditions)}"
 
     @staticmethod
     def _where(part: Part, method: str) -> str:

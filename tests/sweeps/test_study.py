@@ -68,6 +68,7 @@ def test_a_run_is_what_its_tables_say_and_lies_where_it_always_will(study, tmp_p
         recipe="anf", hparams="paper", replay_noise="fresh", n_timesteps=1_000_000, eval_freq=5_000,
         env="Hopper-v5", noise=0.95, seed=1,
     )  # fmt: skip
+    assert run.label == "anf-sac on Hopper-v5, noise 0.95, seed 1"
     assert run.folder(tmp_path) == tmp_path / "sac-anf" / "Hopper-v5_0.95_s1_2385b1d0327a"
 
 

@@ -1,0 +1,86 @@
+"""What a study found: one row for each evaluation, and a table for each part."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..reports.tables import comparison_table
+from ..training.atomic import atomic_write_text
+from ..training.folder import EVALUATIONS
+from ..training.progress import is_finished
+from .study import Study, StudyRun
+
+RESULTS = "results.csv"
+SUMMARY = "summary.md"
+
+
+def evaluations(folder: Path) -> list[tuple[int, float, float]]:
+    """Environment steps, mean return and standard deviation of each evaluation of the run in ``folder`` so far."""
+    with contextlib.suppress(OSError, ValueError, KeyError), np.load(folder / EVALUATIONS) as file:
+        pairs = zip(file["timesteps"], file["results"], strict=True)
+        return [(int(step), float(np.mean(returns)), float(np.std(returns))) for step, returns in pairs]
+    return []
+
+
+def write_results(study: Study, runs: Sequence[StudyRun], parent: Path) -> None:
+    """Write ``results.csv`` and ``summary.md`` into the study's folder, each whole or not at all.
+
+    Args:
+        study: the study.
+        runs: those of its runs that count; one that several parts share has rows in each of them.
+        parent: the study's folder, where they have theirs.
+
+    Raises:
+        OSError: where the disk fails.
+    """
+    rows = list(_rows(study, runs, parent))
+    columns = ["part", "method", *study.axes, "step", "mean_return", "std_return"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write_text(parent / RESULTS, text.getvalue())
+    finished = [run for run in runs if is_finished(run.folder(parent))]
+    summary = _summary(study, list(_rows(study, finished, parent)), len(finished), len(runs))
+    atomic_write_text(parent / SUMMARY, summary)
+
+
+def _rows(study: Study, runs: Iterable[StudyRun], parent: Path) -> Iterator[dict[str, Any]]:
+    for run in runs:
+        played = evaluations(run.folder(parent))
+        conditions = {name: getattr(run.config, name) for name in study.axes}
+        for part in run.parts:
+            for step, mean, std in played:
+                yield {
+                    "part": part, "method": run.method, **conditions, "step": step, "mean_return": mean, "std_return": std,
+                }  # fmt: skip
+
+
+def _summary(study: Study, rows: list[dict[str, Any]], n_finished: int, n_runs: int) -> str:
+    lines = [f"# {study.name}", "", f"{n_finished} of {n_runs} runs are finished; the tables are of these."]
+    for part in study.parts:
+        of_part = [{**row, "task": _task(study, row)} for row in rows if row["part"] == part.name]
+        if of_part:
+            lines += ["", f"## {part.name}", "", _table(of_part)]
+    return "\n".join([*lines, ""])
+
+
+def _task(study: Study, row: Mapping[str, Any]) -> str:
+    """The conditions of a row, by which its part compares methods."""
+    others = [f"{name} {row[name]}" for name in study.axes if name not in ("env", "seed") and row[name] is not None]
+    return ", ".join([row["env"], *others])
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    try:
+        return comparison_table(rows)
+    except ValueError as error:
+        # Methods of different lengths cannot stand in one table; their rows are in the results all the same.
+        return f"No table: {error}"

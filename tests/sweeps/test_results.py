@@ -1,0 +1,75 @@
+"""Results: a row for each evaluation, parts with shared runs, and tables of finished runs."""
+
+import csv
+
+import numpy as np
+import pytest
+from siftrl.sweeps import results
+from siftrl.sweeps.results import RESULTS, SUMMARY, evaluations, write_results
+from siftrl.sweeps.study import Part, Study
+
+PARTS = (
+    Part("noise", ("anf", "dense"), {"noise": (0.5, 0.9), "seed": (0, 1)}),
+    Part("density", ("anf",), {"noise": (0.9,), "input_density": (0.1, 0.2), "seed": (0,)}),
+)
+
+
+@pytest.fixture
+def study():
+    return Study("x", {"env": "Pendulum-v1"}, {"anf": {"recipe": "anf"}, "dense": {"recipe": "dense"}}, PARTS)
+
+
+def play(folder, n_evaluations=2, level=0.0):
+    folder.mkdir(parents=True, exist_ok=True)
+    steps = np.arange(1, n_evaluations + 1) * 100
+    np.savez(folder / "evaluations.npz", timesteps=steps, results=[[level + step, level + step + 2] for step in steps])
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_row_for_each_evaluation_and_part(study, tmp_path):
+    for run in study.runs():
+        play(run.folder(tmp_path), level=run.config.seed)
+    write_results(study, study.runs(), tmp_path)
+    rows = read(tmp_path / RESULTS)
+    assert list(rows[0]) == ["part", "method", "env", "noise", "input_density", "seed", "step", "mean_return", "std_return"]
+    assert len(rows) == 2 * (8 + 2)
+    first = {"part": "noise", "method": "anf", "env": "Pendulum-v1", "noise": "0.5", "input_density": "", "seed": "0"}
+    assert rows[0] == {**first, "step": "100", "mean_return": "101.0", "std_return": "1.0"}
+    assert {row["input_density"] for row in rows if row["part"] == "density"} == {"0.1", "0.2"}
+
+
+def test_a_folder_without_evaluations_has_none(tmp_path):
+    assert evaluations(tmp_path / "nowhere") == []
+    (tmp_path / "evaluations.npz").write_text("half of one")
+    assert evaluations(tmp_path) == []
+
+
+def test_tables_are_of_finished_runs(study, tmp_path, monkeypatch):
+    finished = {run.folder(tmp_path) for run in study.runs() if run.config.noise == 0.9}
+    monkeypatch.setattr(results, "is_finished", lambda folder: folder in finished)
+    for run in study.runs():
+        play(run.folder(tmp_path), level=10 * run.config.seed)
+    write_results(study, study.runs(), tmp_path)
+    summary = (tmp_path / SUMMARY).read_text()
+    assert summary.startswith("# x\n\n6 of 10 runs are finished; the tables are of these.\n\n## noise\n")
+    assert "| Pendulum-v1, noise 0.9 | dense | 2 | 206 |" in summary
+    assert "| Pendulum-v1, noise 0.9, input_density 0.1 | anf | 1 | 201 |" in summary
+    assert "noise 0.5" not in summary
+
+
+def test_what_no_table_can_hold_is_said(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "is_finished", lambda folder: True)
+    for run in study.runs():
+        play(run.folder(tmp_path), n_evaluations=2 if run.method == "anf" else 3)
+    write_results(study, study.runs(), tmp_path)
+    assert "No table: methods on Pendulum-v1, noise 0.5 must be trained equally long" in (tmp_path / SUMMARY).read_text()
+
+
+def test_nothing_played_is_a_head_without_rows(study, tmp_path):
+    write_results(study, study.runs(), tmp_path)
+    assert read(tmp_path / RESULTS) == []
+    assert (tmp_path / SUMMARY).read_text() == "# x\n\n0 of 10 runs are finished; the tables are of these.\n"
