@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import optuna
@@ -92,7 +93,11 @@ def importance_table(study: optuna.Study) -> Table:
     table = Table(title="Importance", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("parameter")
     table.add_column("share", justify="right")
-    for name, share in optuna.importance.get_param_importances(study).items():
+    with warnings.catch_warnings():
+        # The recipe's own trial may lack a parameter, which Optuna finds worth a warning.
+        warnings.simplefilter("ignore", UserWarning)
+        importances = optuna.importance.get_param_importances(study)
+    for name, share in importances.items():
         table.add_row(spelling(name), f"{share:.0%}")
     return table
 

@@ -21,7 +21,8 @@ Space = dict[str, Values]
 # Of Graesser et al. (ICML 2022): the ends of their grids for rewirings, but a fraction of 0, which is a static network; and
 # their grid of weight decays.
 _PERIODS, _FRACTIONS, _DECAYS = Range(100, 5000), Range(0.01, 0.5), (0.0, 1e-6, 1e-4, 1e-3)
-_DENSITIES, _LEARNING_RATES = Range(0.01, 0.5), Range(1e-4, 3e-3)
+# Below 2 % pruning by one threshold would come to its floor of 1 % a layer.
+_DENSITIES, _LEARNING_RATES = Range(0.02, 0.5), Range(1e-4, 3e-3)
 # Whoever sets one of them has said how many links there shall be.
 _SHARES = ("density", "input_density", "actor_density", "critic_density", "input_epsilon", "hidden_epsilon")
 

@@ -116,7 +116,7 @@ def test_no_kill_at_any_moment_loses_a_trial_or_changes_one(plan, tmp_path, fake
         run_search(plan, folder)
 
     # The first writes one by one: there the study and its first trial come to be. Then here and there.
-    for write in [*range(2, 9), *range(9, n_writes, n_writes // 5)]:
+    for write in [*range(2, 8), *range(9, n_writes, n_writes // 4)]:
         folder = tmp_path / str(write)
         assert in_a_fork(lambda folder=folder, write=write: search_and_die(folder, write)) == -signal.SIGKILL
         run_search(plan, folder)
