@@ -9,7 +9,8 @@ from scipy import stats
 
 _CLIP = 4.0  # standard deviations: a test of means must not hang on a few impacts
 _N_STRONGEST = 16  # accepted features through which the response to an action may pass
-_N_SHIFTS = 16
+_N_SHIFTS = 64
+_N_TRIMS = 4
 _SMALL = 1e-6  # of a feature's variance: what is left of one that others determine
 
 
@@ -57,7 +58,7 @@ def screen(
     task that someone else controls included: it assumes nothing but that the impulses are random. The second one finds what
     cannot be controlled and still matters, such as a goal. It assumes that errors of a linear forecast over one step are
     uncorrelated over time, and its share of the error rate is half. Features that do neither in the course of these
-    transitions are not found. Standardised values count up to 4 standard deviations.
+    transitions are not found. Values count up to 4 standard deviations from the mean.
 
     Args:
         experience: Transitions.
@@ -118,20 +119,27 @@ def screen(
 def _standardised(experience: Experience) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Observations and their successors in standard deviations from the mean, and which features move at all."""
     observations = np.asarray(experience.observations, np.float32)
-    mean, std = observations.mean(0), observations.std(0)
-    moves = std > 1e-9
-    scale = np.where(moves, std, 1.0)
+    mean, std = _centre_and_scale(observations)
     here, there = (
-        np.clip((np.asarray(values, np.float32) - mean) / scale, -_CLIP, _CLIP)
+        np.clip((np.asarray(values, np.float32) - mean) / std, -_CLIP, _CLIP)
         for values in (observations, experience.next_observations)
     )
-    return here, there, moves
+    return here, there, observations.std(0) > 1e-9
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, np.float32)
-    std = values.std(0)
-    return np.clip((values - values.mean(0)) / np.where(std > 0, std, 1.0), -_CLIP, _CLIP)
+    mean, std = _centre_and_scale(values)
+    return np.clip((values - mean) / std, -_CLIP, _CLIP)
+
+
+def _centre_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column without its outliers; 1 for what never moves."""
+    mean, std = values.mean(0), values.std(0)
+    for _ in range(_N_TRIMS):
+        clipped = np.clip(values, mean - _CLIP * std, mean + _CLIP * std)
+        mean, std = clipped.mean(0), clipped.std(0)
+    return mean, np.where(std > 1e-9, std, 1.0)
 
 
 def _basis(columns: np.ndarray) -> np.ndarray:
@@ -167,8 +175,9 @@ def _foretelling(own: np.ndarray, surprise: np.ndarray, context: np.ndarray, rat
         by_chance = np.mean(
             [_dependence(own[:, candidates], np.roll(surprise, shift, 0), context)[0] for shift in shifts], axis=0
         )
-        inflation = np.maximum(by_chance, 1.0)
         degrees = surprise.shape[1]
+        # With a margin for what the mean of so many shifts may be wrong by.
+        inflation = np.maximum(by_chance * (1.0 + 2.0 * np.sqrt(2.0 / (degrees * _N_SHIFTS))), 1.0)
         rest = np.maximum(n / inflation - degrees - context.shape[1] - 1, 1.0)
         p_values[candidates] = stats.f.sf(statistic[candidates] / inflation, degrees, rest)
     return p_values

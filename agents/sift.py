@@ -38,7 +38,8 @@ class Sift(BaseCallback):
     Args:
         period_steps: Environment steps between two examinations.
         window_steps: Environment steps that an examination looks back, at most.
-        false_discovery_rate: Expected share of noise among the features that one examination accepts.
+        false_discovery_rate: Expected share of noise among the accepted features. The k-th examination since the sensors
+            last moved may spend ``1 / (k (k + 1))`` of it.
         verbose: See SB3.
 
     Attributes:
@@ -80,6 +81,7 @@ class Sift(BaseCallback):
         self.false_discovery_rate = false_discovery_rate
         self.n_moves = 0
         self._n_recorded = 0
+        self._n_examinations = 0
 
     def _init_callback(self) -> None:
         require_own_rows(self.model.replay_buffer)
@@ -100,13 +102,15 @@ class Sift(BaseCallback):
             "n_moves": self.n_moves,
             "impulses": self._impulses,
             "n_recorded": self._n_recorded,
+            "n_examinations": self._n_examinations,
             "next": self._next,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`, once training has started."""
         self.accepted, self.n_moves = state["accepted"], state["n_moves"]
-        self._impulses, self._n_recorded, self._next = state["impulses"], state["n_recorded"], state["next"]
+        self._impulses, self._next = state["impulses"], state["next"]
+        self._n_recorded, self._n_examinations = state["n_recorded"], state["n_examinations"]
 
     def _on_step(self) -> bool:
         n_envs = self.training_env.num_envs
@@ -125,12 +129,17 @@ class Sift(BaseCallback):
 
     def examine(self) -> None:
         """Examine the features in the newest transitions, and link the networks to those that are accepted."""
-        recent = screen(self._experience(self.period_steps), None, self.false_discovery_rate).accepted
+        self._n_examinations += 1
+        recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
         if (recent & ~self.accepted).sum() > (recent & self.accepted).sum():
             self._start_anew(recent)
-        accepted = screen(self._experience(self.window_steps), self.accepted, self.false_discovery_rate).accepted
+        accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
         if (accepted & ~self.accepted).any():
             self._link(self.accepted | accepted)
+
+    def _rate(self) -> float:
+        # Adds up to the whole rate, however often features are examined.
+        return self.false_discovery_rate / (self._n_examinations * (self._n_examinations + 1))
 
     def _start_anew(self, accepted: np.ndarray) -> None:
         is_first = not self.accepted.any()
@@ -140,6 +149,7 @@ class Sift(BaseCallback):
             redraw(layer, rng, features=None if is_first else np.flatnonzero(accepted), targets=self._targets(name))
         if not is_first:
             self.n_moves += 1
+            self._n_examinations = 1
             buffer = self.model.replay_buffer
             forget_oldest(buffer, n_filled(buffer) - len(newest_rows(buffer, self._n_rows(self.period_steps))))
 

@@ -149,6 +149,7 @@ class Run:
         check_fits(self.replay_nbytes, config.buffer_size, filled=config.n_timesteps)
         self.agent = self._make_agent()
         self.metrics = SparsityMetrics()
+        self.method = build_callbacks(config.recipe, self.planned_timesteps)
         self.stop = StopRequest()
         self.evaluation = self._make_evaluation() if config.eval_freq else None
         self.driver = None
@@ -251,7 +252,7 @@ class Run:
 
     def _callbacks(self) -> list[BaseCallback]:
         """In this order: what is driven and measured, what acts between two steps, and what sets the others' states."""
-        callbacks = [self.metrics, *build_callbacks(self.config.recipe, self.planned_timesteps)]
+        callbacks = [self.metrics, *self.method]
         if self.driver is not None:
             callbacks.append(self.driver)
         if self.evaluation is not None:

@@ -33,6 +33,7 @@ def run_state(run: Run, finished: bool) -> dict[str, Any]:
         "environments": None if None in environments else environments,
         "loop": loop_state(run.agent),
         "metrics": run.metrics.get_state(),
+        "method": [callback.get_state() if hasattr(callback, "get_state") else None for callback in run.method],
         "evaluation": None if run.evaluation is None else run.evaluation.get_state(),
         "monitors": journal_sizes(run.folder, MONITORS),
         "events": journal_sizes(run.events_folder, EVENTS),
@@ -59,6 +60,9 @@ def restore_run(run: Run, state: dict[str, Any]) -> None:
 def _restore(run: Run, state: dict[str, Any]) -> None:
     set_loop_state(run.agent, state["loop"])
     run.metrics.set_state(state["metrics"])
+    for callback, saved in zip(run.method, state["method"], strict=True):
+        if saved is not None:
+            callback.set_state(saved)
     if run.evaluation is not None:
         run.evaluation.set_state(state["evaluation"])
     if state["environments"] is None:

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from siftrl.agents.presets import build_callbacks
+from siftrl.agents.sift import Sift
 from siftrl.experiments.kill_and_resume import differences
 from siftrl.sparse.recipes import RECIPES
 from siftrl.training import run as runs
@@ -14,12 +15,12 @@ from siftrl.training.config import RunConfig
 from siftrl.training.run import prepare, resume
 from stable_baselines3.common.callbacks import BaseCallback
 
-STEPS = 180  # an evaluation is due there
+STEPS = 90  # an evaluation is due there
 QUICK = {
     "env": "InvertedPendulum-v5",
     "noise": 0.5,
     "n_timesteps": STEPS,
-    "buffer_size": 150,  # the oldest rows are written over before the end
+    "buffer_size": 75,  # the oldest rows are written over before the end
     "eval_freq": 45,
     "eval_episodes": 2,
     "save_freq": 35,
@@ -34,8 +35,8 @@ CASES = {
     "places never tried": {"recipe": "itop"},
     "a density that falls": {"recipe": "granet"},
     "dense, no noise": {"recipe": "dense", "noise": 0.0},
-    "features permuted": {"recipe": "set", "permute_every": 50, "on_permute": "keep"},
-    "replay cleared": {"recipe": "set", "permute_every": 50, "on_permute": "clear"},
+    "features permuted": {"recipe": "set", "permute_every": 25, "on_permute": "keep"},
+    "replay cleared": {"recipe": "set", "permute_every": 25, "on_permute": "clear"},
     "three environments": {"recipe": "set", "n_envs": 3},
     "paper": {"recipe": "anf", "hparams": "paper", "algo": "td3"},
 }
@@ -49,7 +50,7 @@ def early(monkeypatch):
         recipe = make()
         if not recipe.rewires:
             return make
-        return lambda: replace(recipe, schedule=replace(recipe.schedule, period_updates=40))
+        return lambda: replace(recipe, schedule=replace(recipe.schedule, period_updates=20))
 
     def arguments(config, env, planned_timesteps):
         policy_kwargs, algorithm_kwargs = agent_arguments(config, env, planned_timesteps)
@@ -96,7 +97,7 @@ def test_a_run_that_was_stopped_ends_to_the_bit_as_one_that_was_not(case, tmp_pa
     options = {**QUICK, **CASES[case]}
     whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
     # In a period; where an evaluation is due, which then still is; and in the evaluation after the last step.
-    stopped = stopped_and_resumed(options, tmp_path / "stopped", [57, 90, STEPS])
+    stopped = stopped_and_resumed(options, tmp_path / "stopped", [29, 45, STEPS])
     assert differences(whole, stopped) == []
 
 
@@ -113,16 +114,27 @@ def test_returns_over_several_steps_go_on(tmp_path, monkeypatch):
     assert differences(carry_out(run), stopped_and_resumed(QUICK, tmp_path / "stopped", [61])) == []
 
 
+@pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}])
+def test_what_an_agent_has_sifted_and_what_it_is_examining_go_on(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "build_callbacks", lambda *_: [Sift(period_steps=100, window_steps=150)])
+    options = {**QUICK, **options, "recipe": "sift", "n_timesteps": 260, "buffer_size": 150}
+    run = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
+    whole = carry_out(run)
+    assert run.method[0].accepted.any()
+    # Before the first examination, between the first and the second, where that is due, and after it.
+    assert differences(whole, stopped_and_resumed(options, tmp_path / "stopped", [57, 150, 200, 230])) == []
+
+
 @pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}, {"algo": "td3", "hparams": "paper"}])
 def test_a_replay_that_shrinks_goes_on_and_so_do_returns_that_lengthen(options, tmp_path, monkeypatch):
     def early(preset, planned_steps):
         returns, capacity = build_callbacks(preset, planned_steps)
-        assert returns.after_steps == STEPS // 10
+        assert returns.after_steps == 18
         returns.after_steps, capacity.period_steps, capacity.threshold, capacity.min_size = 100, 30, 0.0, 65
         return [returns, capacity]
 
     monkeypatch.setattr(runs, "build_callbacks", early)
-    options = {**QUICK, **options, "recipe": "rlx2", "buffer_size": 70}
+    options = {**QUICK, **options, "n_timesteps": 180, "recipe": "rlx2", "buffer_size": 70}
     run = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
     whole = carry_out(run)
     assert run.agent.replay_buffer.n_steps == 3
@@ -149,9 +161,9 @@ def test_the_comparison_sees_what_another_seed_changes(tmp_path):
 
 def test_an_older_checkpoint_will_do(tmp_path):
     whole = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "whole"))))
-    folder = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "stopped"))), 120)
+    folder = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "stopped"))), 60)
     newest, older = checkpoints(folder)
-    assert (newest.name, older.name) == ("checkpoint_120.zip", "checkpoint_105.zip")
+    assert (newest.name, older.name) == ("checkpoint_60.zip", "checkpoint_35.zip")
     newest.write_bytes(newest.read_bytes()[:-1])
     assert differences(whole, carry_out(resume({"trained_agent": str(folder)}))) == []
 
@@ -164,7 +176,7 @@ def test_a_prolonged_run_keeps_its_schedules_however_often_it_is_stopped(tmp_pat
     assert prolonged.policy_kwargs == first.policy_kwargs
     assert carry_out(prolonged) == whole
     folder = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "stopped"))))
-    carry_out(resume({"trained_agent": str(folder), "n_timesteps": 60}), 220)
+    carry_out(resume({"trained_agent": str(folder), "n_timesteps": 60}), 130)
     carry_out(resume({"trained_agent": str(folder)}))
     assert differences(whole, folder) == []
 
@@ -194,4 +206,4 @@ def test_a_task_whose_state_cannot_be_taken_starts_a_new_episode_and_says_so(tmp
         "would have."
     ]
     lengths = [int(line.split(",")[1]) for line in (folder / "0.monitor.csv").read_text().splitlines()[2:]]
-    assert lengths == [20] * 8  # two of 57 steps, six of the other 123
+    assert lengths == [20] * 3  # two of 57 steps, one of the other 33

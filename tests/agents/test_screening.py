@@ -1,0 +1,103 @@
+"""What an examination of features finds, and what it does not."""
+
+import numpy as np
+import pytest
+from siftrl.agents.screening import Experience, screen
+
+N = 800
+
+
+def task(rng, n=N):
+    """A cart that is pushed towards a goal: its speed, its place, the square of its place, and the goal, ``(n + 1, 4)``."""
+    impulses = rng.uniform(-1, 1, (n, 1))
+    speed, place, goal = np.zeros(n + 1), np.zeros(n + 1), np.repeat(rng.uniform(4, 8, n // 20 + 1), 20)[: n + 1]
+    for t in range(n):
+        speed[t + 1] = 0.8 * speed[t] + impulses[t, 0]
+        place[t + 1] = 0.95 * place[t] + 0.3 * speed[t + 1]
+    rewards = -np.abs(place[1:] - goal[:-1])
+    return np.stack([speed, place, place**2, goal], 1), impulses, rewards
+
+
+def autoregressive(rng, coefficient, n_features, n=N):
+    noise = rng.standard_normal((n + 1, n_features))
+    for t in range(n):
+        noise[t + 1] = coefficient * noise[t] + np.sqrt(max(1 - coefficient**2, 0.01)) * noise[t + 1]
+    return noise
+
+
+NOISE = {
+    "independent": lambda rng: rng.standard_normal((N + 1, 300)),
+    "heavy tails": lambda rng: rng.standard_cauchy((N + 1, 300)),
+    "autoregressive": lambda rng: autoregressive(rng, 0.9, 300),
+    "a task that another one controls": lambda rng: np.hstack([task(rng)[0][:, :3] for _ in range(30)]),
+}
+
+
+def experience(features, impulses, rewards):
+    return Experience(features[:-1].astype(np.float32), features[1:].astype(np.float32), impulses, rewards)
+
+
+@pytest.mark.parametrize("kind", NOISE)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_task_is_found_whatever_the_noise(kind, seed):
+    rng = np.random.default_rng(seed)
+    real, impulses, rewards = task(rng)
+    found = screen(experience(np.hstack([real, NOISE[kind](rng)]), impulses, rewards)).accepted
+    assert found[:4].all()
+    assert found[4:].sum() <= 3
+
+
+def test_without_the_impulses_there_is_no_experiment():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    features = np.hstack([real[:, :3], rng.standard_normal((N + 1, 100))])
+    none = np.zeros(N)
+    assert screen(experience(features, impulses, none)).accepted[:3].all()
+    assert not screen(experience(features, rng.permutation(impulses), none)).accepted.any()
+
+
+def test_what_foretells_the_reward_is_found_through_the_reward_alone():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    assert screen(experience(real, impulses, rewards)).accepted[3]
+    assert not screen(experience(real, impulses, np.zeros(N))).accepted[3]
+
+
+def test_among_noise_alone_an_examination_rarely_finds_anything():
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        noise = experience(rng.standard_normal((201, 50)), rng.uniform(-1, 1, (200, 2)), rng.standard_normal(200))
+        found.append(screen(noise, false_discovery_rate=0.1).accepted.any())
+    # 6 are expected at most, and 14 or more would be an accident of one in a thousand.
+    assert sum(found) < 14
+
+
+def test_the_order_of_the_features_does_not_matter():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    features, order = np.hstack([real, rng.standard_normal((N + 1, 50))]), rng.permutation(54)
+    one, other = (screen(experience(values, impulses, rewards)) for values in (features, features[:, order]))
+    assert np.array_equal(one.accepted[order], other.accepted)
+    np.testing.assert_allclose(one.p_values[order], other.p_values, rtol=0.05, atol=1e-3)
+
+
+def test_what_never_moves_is_not_found_and_what_is_known_is_not_lost():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    features = np.hstack([real, np.full((N + 1, 1), 3.0), rng.standard_normal((N + 1, 20))])
+    known = np.zeros(25, bool)
+    known[[0, 4, 7]] = True
+    finding = screen(experience(features, impulses, rewards), known)
+    assert finding.accepted.nonzero()[0].tolist() == [0, 1, 2, 3, 7]
+    assert finding.p_values[4] == 1.0
+
+
+def test_wrong_arguments_are_named():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    whole = experience(real, impulses, rewards)
+    with pytest.raises(ValueError, match="at least 8 transitions, got 7"):
+        screen(Experience(*(part[:7] for part in whole)))
+    with pytest.raises(ValueError, match="false_discovery_rate must be between 0 and 1, got 1"):
+        screen(whole, false_discovery_rate=1)

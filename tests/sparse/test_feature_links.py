@@ -1,0 +1,80 @@
+"""Layers that read some of their features and no others."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from siftrl.sparse import SparseLinear
+from siftrl.sparse.feature_links import link_features, redraw
+
+
+def trained(n_in, n_out, density):
+    """A layer with weights and moments, its target and its optimiser."""
+    layer = SparseLinear(n_in, n_out, density, seed=0)
+    target = SparseLinear(n_in, n_out, topology=layer.topology)
+    target.load_state_dict(layer.state_dict())
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.randn(5, n_in)).square().sum().backward()
+    optimizer.step()
+    return layer, target, optimizer
+
+
+def dense(values, layer):
+    filled = torch.zeros(layer.size)
+    filled[layer.links.positions] = values.detach()
+    return filled.view(layer.in_features, layer.out_features)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(3, 9), st.floats(0.2, 1.0), st.data())
+def test_survivors_keep_everything_and_new_links_start_at_zero(n_in, n_out, density, data):
+    features = np.array(sorted(data.draw(st.sets(st.integers(0, n_in - 1), min_size=1))))
+    layer, target, optimizer = trained(n_in, n_out, density)
+    moments = [optimizer.state[layer.weight][key].clone() for key in ("exp_avg", "exp_avg_sq")]
+    before = [dense(values, layer) for values in (layer.weight.clone(), target.weight.clone(), *moments)]
+    link_features(layer, features, optimizer=optimizer, targets=[target])
+
+    assert layer.topology.fan_out().tolist() == [n_out * (feature in features) for feature in range(n_in)]
+    assert np.array_equal(target.topology.positions, layer.topology.positions)
+    state = optimizer.state[layer.weight]
+    after = [dense(values, layer) for values in (layer.weight, target.weight, state["exp_avg"], state["exp_avg_sq"])]
+    for old, new in zip(before, after, strict=True):
+        kept = torch.zeros_like(old)
+        kept[features] = old[features]
+        assert torch.equal(new, kept)
+
+
+def test_training_goes_on_after_the_number_of_links_has_changed():
+    layer, _, optimizer = trained(20, 4, 0.2)
+    link_features(layer, np.array([2, 3]), optimizer=optimizer)
+    optimizer.zero_grad()
+    layer(torch.randn(5, 20)).square().sum().backward()
+    optimizer.step()
+    assert layer.weight.shape == (8,)
+    assert (layer.weight != 0).all()
+
+
+@pytest.mark.parametrize("features", [[], [-1], [20]])
+def test_features_that_do_not_exist_are_refused(features):
+    with pytest.raises(ValueError, match="some of 0 to 19"):
+        link_features(SparseLinear(20, 4, 0.2), np.array(features, dtype=int))
+
+
+def test_weights_drawn_anew_have_the_scale_of_the_fan_in_and_go_to_the_target():
+    layer, target, _ = trained(400, 64, 0.1)
+    link_features(layer, np.arange(16), targets=[target])
+    redraw(layer, np.random.default_rng(0), targets=[target])
+    assert torch.equal(layer.weight, target.weight)
+    assert torch.equal(layer.bias, target.bias)
+    assert layer.weight.abs().max().item() == pytest.approx(1 / 4, rel=0.02)
+    assert layer.weight.std().item() == pytest.approx(1 / 4 / np.sqrt(3), rel=0.1)
+
+
+def test_links_of_other_features_stay_as_they_are():
+    layer, _, _ = trained(10, 4, 1.0)
+    weight, bias = layer.weight.clone(), layer.bias.clone()
+    redraw(layer, np.random.default_rng(0), features=np.array([3]))
+    changed = (layer.weight != weight).view(10, 4).all(1)
+    assert changed.nonzero().flatten().tolist() == [3]
+    assert torch.equal(layer.bias, bias)
