@@ -49,7 +49,7 @@ def test_the_task_is_found_whatever_the_noise(kind, seed):
 
 def test_without_the_impulses_there_is_no_experiment():
     rng = np.random.default_rng(0)
-    real, impulses, rewards = task(rng)
+    real, impulses, _ = task(rng)
     features = np.hstack([real[:, :3], rng.standard_normal((N + 1, 100))])
     none = np.zeros(N)
     assert screen(experience(features, impulses, none)).accepted[:3].all()
