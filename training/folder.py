@@ -16,6 +16,7 @@ COMMAND = "command.txt"
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
 EVALUATIONS = "evaluations.npz"
+_LOCK = ".lock"  # only where folders cannot be locked
 
 
 def create_run_folder(config: RunConfig) -> Path:
@@ -75,13 +76,25 @@ class FolderLock:
         self._descriptor = None if os.name == "nt" else os.open(folder, os.O_RDONLY)
         if self._descriptor is None:
             return
-        import fcntl
-
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock()
+        except BlockingIOError as error:
             self.release()
             raise ValueError(f"the run {folder} is still going on in another process.") from error
+
+    def _lock(self) -> None:
+        import fcntl
+
+        how = fcntl.LOCK_EX | fcntl.LOCK_NB
+        try:
+            fcntl.flock(self._descriptor, how)
+        except BlockingIOError:
+            raise
+        except OSError:
+            # NFS locks nothing but files that are open for writing.
+            self.release()
+            self._descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(self._descriptor, how)
 
     def __del__(self) -> None:
         self.release()

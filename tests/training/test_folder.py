@@ -1,6 +1,8 @@
 """Run folders: counted up, race-free, gone after a refusal; and the way from a path to a model."""
 
+import errno
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -118,4 +120,23 @@ def test_a_folder_is_locked_until_released_or_forgotten(tmp_path):
     lock.release()
     again = FolderLock(tmp_path)
     del again
+    FolderLock(tmp_path).release()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks on folders")
+def test_where_folders_cannot_be_locked_a_file_in_them_is(tmp_path, monkeypatch):
+    import fcntl
+
+    flock = fcntl.flock
+
+    def as_nfs(descriptor, how):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_nfs)
+    lock = FolderLock(tmp_path)
+    with pytest.raises(ValueError, match="is still going on in another process"):
+        FolderLock(tmp_path)
+    lock.release()
     FolderLock(tmp_path).release()
