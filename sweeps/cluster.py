@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -52,14 +53,18 @@ def connect(address: str | None, workers: int | None, threads: int) -> Iterator[
     Raises:
         ValueError: where there is no cluster at ``address``, or no machine has enough CPUs for a run.
     """
-    # Set before Ray is loaded: it reports to its makers otherwise.
+    # Set before Ray is loaded: it reports to its makers otherwise, and gives runs what other programs leave of the CPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray = _ray()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     scratch = None
     if address is None:
         # Its own folder, so that sessions do not pile up, nor meet those of other users of the machine.
         scratch = tempfile.mkdtemp(prefix="siftrl-")
+        # Its own token, or Ray would leave one in the user's home.
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         cpus = None if workers is None else workers * threads
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _OBJECT_STORE, "_temp_dir": scratch}
     try:

@@ -111,11 +111,12 @@ def wait_for(condition, is_alive=lambda: True, seconds=300):
 
 
 def run_alone(study, parent):
-    """Carry out each run alone, in this process."""
+    """Carry out each run alone and undisturbed, in this process."""
     for run in study.runs():
         folder = run.folder(parent)
         folder.mkdir(parents=True)
-        prepare(dataclasses.replace(run.config, threads=1, verbose=0), lock=FolderLock(folder)).carry_out()
+        config = dataclasses.replace(run.config, threads=1, verbose=0, save_freq=0)
+        prepare(config, lock=FolderLock(folder)).carry_out()
     write_results(study, study.runs(), parent)
 
 
