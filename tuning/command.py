@@ -144,8 +144,12 @@ def _search(plan: Plan, folder: Path, options: SearchOptions, test_seeds: range)
 
 def _test(study: Study, plan: Plan, folder: Path, options: SearchOptions, seeds: range, stop: Any) -> None:
     from .comparison import compare
+    from .search import unfinished
     from .trial import OWN
 
+    if unfinished(study):
+        _announce("Not tested: other processes are at their last trials. Give the command again when they are done.")
+        return
     best = study.best_trial
     parameters = {} if OWN in best.user_attrs else best.params
     _announce(f"Testing trial {best.number} beside the recipe's own values on seeds {seeds[0]} to {seeds[-1]} ...")

@@ -74,6 +74,11 @@ def search(
     return study
 
 
+def unfinished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have begun and not ended, whether or not somebody carries them out."""
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
 def _claims(folder: Path) -> FileLock:
     """Held while a process looks for a trial: none is then between its creation and its lock."""
     return FileLock(folder / _LOCKS / "claims")
@@ -82,10 +87,14 @@ def _claims(folder: Path) -> FileLock:
 def _claim(study: optuna.Study, plan: Plan, folder: Path, trials: int) -> tuple[optuna.Trial, FileLock] | None:
     """A trial that nobody carries out, and its lock; ``None`` where there are enough."""
     with _claims(folder):
-        for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for frozen in unfinished(study):
             lock = FileLock(folder / _LOCKS / str(frozen.number))
-            if lock.try_acquire():
+            if not lock.try_acquire():
+                continue
+            # Whoever had the lock may have come to the trial's end since the list was made.
+            if frozen.number in [trial.number for trial in unfinished(study)]:
                 return optuna.Trial(study, frozen._trial_id), lock
+            lock.release()
         # The recipe's own values are tried again until that succeeds; what failed with them counts for nothing.
         counted = [frozen for frozen in study.get_trials(deepcopy=False) if not _is_failed_own(frozen)]
         if sum(frozen.state != TrialState.WAITING for frozen in counted) >= trials:

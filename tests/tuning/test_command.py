@@ -7,6 +7,9 @@ import pytest
 from siftrl.training.progress import checkpoints
 from siftrl.tuning import command
 from siftrl.tuning.command import main
+from siftrl.tuning.file_lock import FileLock
+from siftrl.tuning.plan import read_plan
+from siftrl.tuning.search import study_of
 
 QUICK = ["--recipe", "static", "--env", "Pendulum-v1", "--noise", "0.5", "-n", "1000", "--name", "demo"]
 
@@ -39,6 +42,19 @@ def test_a_search_trains_real_agents(tmp_path, capsys):
     assert not checkpoints(run), "a whole trial's replays take no more room"
     assert tomllib.loads((folder / "best.toml").read_text())["methods"]["best"]["recipe"] == "static"
     assert "1 trial: 1 whole." in capsys.readouterr().out
+
+
+def test_a_search_that_others_have_not_ended_is_not_tested_yet(tmp_path, fake_runs, capsys):
+    assert main([*QUICK, "--trials", "1"]) == 0
+    folder = tmp_path / "searches" / "demo"
+    plan = read_plan(folder)
+    number = study_of(plan, folder).ask().number
+    with FileLock(folder / "locks" / str(number)):
+        assert main([*QUICK, "--trials", "2", "--test-seeds", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "Not tested: other processes are at their last trials." in shown
+    assert "2 trials: 1 whole, 1 not finished." in shown
+    assert not list(folder.rglob("*_s0_*"))
 
 
 @pytest.mark.parametrize(

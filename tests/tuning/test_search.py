@@ -9,6 +9,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from siftrl.training.launch import hashed_folder
 from siftrl.training.stopping import StopRequest
+from siftrl.tuning import search as search_module
 from siftrl.tuning.options import SearchOptions
 from siftrl.tuning.plan import make_plan
 from siftrl.tuning.search import search, study_of
@@ -137,6 +138,19 @@ def test_two_processes_share_a_search(plan, tmp_path, fake_runs):
     starts = [path.read_text().split() for path in (tmp_path / RUNS).rglob("starts.txt")]
     assert {len(pids) for pids in starts} == {1}
     assert sum(OWN in trial.user_attrs for trial in trials) == 1
+
+
+def test_a_trial_that_ends_while_it_is_looked_at_is_not_carried_out_again(plan, tmp_path, fake_runs, monkeypatch):
+    run_search(plan, tmp_path, trials=1)
+    study = study_of(plan, tmp_path)
+    running = study.ask()
+    stale = search_module.unfinished(study)
+    study.tell(running, 1.0)
+    seen = iter([stale])
+    monkeypatch.setattr(search_module, "unfinished", lambda study: next(seen, []))
+    run_search(plan, tmp_path, trials=3)
+    assert [trial.state for trial in study_of(plan, tmp_path).trials] == [TrialState.COMPLETE] * 3
+    assert study_of(plan, tmp_path).trials[1].value == 1.0
 
 
 def test_a_stop_leaves_the_trial_to_the_next_call(plan, tmp_path, fake_runs, monkeypatch):
