@@ -14,6 +14,8 @@ from ..names import known
 from ..sparse.recipes import RECIPES, Recipe, resolve
 from .delayed_returns import DelayedReturns
 from .dynamic_capacity import DynamicCapacity
+from .feature_reader import FeatureReader
+from .oracle import Oracle
 from .sift import Sift
 
 HPARAMS = ("sb3", "paper")
@@ -102,8 +104,15 @@ def _rlx2_callbacks(planned_steps: int) -> list[BaseCallback]:
     return [DelayedReturns(after_steps=planned_steps // 10), DynamicCapacity()]
 
 
-def _sift_callbacks(planned_steps: int) -> list[BaseCallback]:
-    return [Sift()]
+def _reads_features(reader: type[FeatureReader], summary: str) -> Preset:
+    return Preset(
+        summary,
+        sac=_ANF_SAC,
+        td3=_TD3,
+        deviation="the published setting is that of anf, so that the two compare",
+        algorithm={"learning_starts": 1_000},
+        callbacks=lambda planned_steps: [reader()],
+    )
 
 
 def _as_graesser(summary: str, sac: Published, deviation: str = _GRAESSER_DEVIATION) -> Preset:
@@ -155,14 +164,8 @@ PRESETS: dict[str, Preset] = {
         algorithm={"n_steps": 3},
         callbacks=_rlx2_callbacks,
     ),
-    "sift": Preset(
-        "reads the features alone that answer to its exploration; ours",
-        sac=_ANF_SAC,
-        td3=_TD3,
-        deviation="the published setting is that of anf, so that the two compare",
-        algorithm={"learning_starts": 1_000},
-        callbacks=_sift_callbacks,
-    ),
+    "sift": _reads_features(Sift, "reads the features alone that answer to its own exploration; ours"),
+    "oracle": _reads_features(Oracle, "is told which features are real: the upper bound of any filter"),
     "dense": Preset(
         "the dense baseline: SB3's networks",
         sac=_ANF_SAC,

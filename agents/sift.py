@@ -5,23 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch as th
-from stable_baselines3.common.callbacks import BaseCallback
-from torch import nn
 
-from ..sparse.convert import layer_seed
-from ..sparse.feature_links import link_features, redraw
-from ..sparse.linear import SparseLinear
+from .feature_reader import FeatureReader
 from .impulses import impulses
-from .networks import first_layer, networks, target_networks
 from .replay_rows import forget_oldest, n_filled, newest_rows, observed, require_own_rows
 from .screening import Experience, screen
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
-_TAG = "sift"  # keeps these draws apart from those of the links at the start
 
 
-class Sift(BaseCallback):
+class Sift(FeatureReader):
     """Let the actor and the critics of SAC or TD3, stock SB3's or ours, read the features that belong to the task alone.
 
     The features of the newest transitions are examined (:func:`~siftrl.agents.screening.screen`) when the warm-up is over,
@@ -33,8 +26,6 @@ class Sift(BaseCallback):
     new than known, the known ones are given up, the first layers are drawn anew, and the replay forgets what was seen
     before that period.
 
-    Logs ``sift/features`` (how many are read) and ``sift/moves``.
-
     Args:
         period_steps: Environment steps between two examinations.
         window_steps: Environment steps that an examination looks back, at most.
@@ -43,7 +34,7 @@ class Sift(BaseCallback):
         verbose: See SB3.
 
     Attributes:
-        accepted: bool ``(n_features,)``.
+        accepted: bool ``(n_features,)``: what is read.
         n_moves: How often the sensors have moved.
 
     Raises:
@@ -79,27 +70,22 @@ class Sift(BaseCallback):
             raise ValueError(f"false_discovery_rate={false_discovery_rate} must be between 0 and 1")
         self.period_steps, self.window_steps = period_steps, window_steps
         self.false_discovery_rate = false_discovery_rate
-        self.n_moves = 0
         self._n_recorded = 0
         self._n_examinations = 0
 
     def _init_callback(self) -> None:
+        super()._init_callback()
         require_own_rows(self.model.replay_buffer)
-        for name, layer in self._first_layers().items():
-            if not isinstance(layer, SparseLinear):
-                raise ValueError(f"the first layer of {name} must be sparse for an agent that sifts: give it input_density")
         if self._n_recorded:
             return  # training goes on
-        n_actions = self.model.action_space.shape[0]
-        self.accepted = np.zeros(self.model.observation_space.shape[0], bool)
-        self._impulses = np.zeros((self._n_rows(self.window_steps), self.training_env.num_envs, n_actions), np.float32)
+        n_rows, n_envs = self._n_rows(self.window_steps), self.training_env.num_envs
+        self._impulses = np.zeros((n_rows, n_envs, self.model.action_space.shape[0]), np.float32)
         self._next = max(self.model.learning_starts, self.num_timesteps + _FEWEST_STEPS)
 
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
         return {
-            "accepted": self.accepted,
-            "n_moves": self.n_moves,
+            **super().get_state(),
             "impulses": self._impulses,
             "n_recorded": self._n_recorded,
             "n_examinations": self._n_examinations,
@@ -108,7 +94,7 @@ class Sift(BaseCallback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`, once training has started."""
-        self.accepted, self.n_moves = state["accepted"], state["n_moves"]
+        super().set_state(state)
         self._impulses, self._next = state["impulses"], state["next"]
         self._n_recorded, self._n_examinations = state["n_recorded"], state["n_examinations"]
 
@@ -118,8 +104,7 @@ class Sift(BaseCallback):
         row = self._n_recorded % len(self._impulses)
         self._impulses[row] = impulses(self.model, self.locals["buffer_actions"], is_warm_up)
         self._n_recorded += 1
-        self._record()
-        return True
+        return super()._on_step()
 
     def _on_rollout_start(self) -> None:
         # Now the replay holds every transition whose impulse was recorded.
@@ -132,50 +117,25 @@ class Sift(BaseCallback):
         self._n_examinations += 1
         recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
         if (recent & ~self.accepted).sum() > (recent & self.accepted).sum():
-            self._start_anew(recent)
+            self._follow(recent)
         accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
         if (accepted & ~self.accepted).any():
-            self._link(self.accepted | accepted)
+            self.link(self.accepted | accepted)
+
+    def _follow(self, accepted: np.ndarray) -> None:
+        """Read these features instead of those that are read, if any are."""
+        self.start_anew(accepted)
+        if self.n_moves:
+            self._n_examinations = 1
+            buffer = self.model.replay_buffer
+            forget_oldest(buffer, n_filled(buffer) - len(newest_rows(buffer, self._n_rows(self.period_steps))))
 
     def _rate(self) -> float:
         # Adds up to the whole rate, however often features are examined.
         return self.false_discovery_rate / (self._n_examinations * (self._n_examinations + 1))
 
-    def _start_anew(self, accepted: np.ndarray) -> None:
-        is_first = not self.accepted.any()
-        self._link(accepted)
-        for name, layer in self._first_layers().items():
-            rng = np.random.default_rng([*layer_seed(th.initial_seed(), f"{_TAG}.{name}"), self.n_moves])
-            redraw(layer, rng, features=None if is_first else np.flatnonzero(accepted), targets=self._targets(name))
-        if not is_first:
-            self.n_moves += 1
-            self._n_examinations = 1
-            buffer = self.model.replay_buffer
-            forget_oldest(buffer, n_filled(buffer) - len(newest_rows(buffer, self._n_rows(self.period_steps))))
-
-    def _link(self, accepted: np.ndarray) -> None:
-        self.accepted = accepted
-        for name, layer in self._first_layers().items():
-            # Behind the features a critic reads the actions, all of which matter.
-            actions = np.arange(len(accepted), layer.in_features)
-            optimizer = self.model.actor.optimizer if name == "actor" else self.model.critic.optimizer
-            features = np.concatenate([np.flatnonzero(accepted), actions])
-            link_features(layer, features, optimizer=optimizer, targets=self._targets(name))
-
-    def _first_layers(self) -> dict[str, nn.Module]:
-        return {name: first_layer(network) for name, network in networks(self.model).items()}
-
-    def _targets(self, name: str) -> list[SparseLinear]:
-        """The first layers of the target networks of the actor or of a critic, of which SAC's actor has none."""
-        targets = target_networks(self.model)
-        return [first_layer(targets[name])] if name in targets else []
-
     def _n_rows(self, n_steps: int) -> int:
         return -(-n_steps // self.training_env.num_envs)
-
-    def _record(self) -> None:
-        self.logger.record("sift/features", int(self.accepted.sum()))
-        self.logger.record("sift/moves", self.n_moves)
 
     def _experience(self, n_steps: int) -> Experience:
         buffer = self.model.replay_buffer

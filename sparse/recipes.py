@@ -232,10 +232,10 @@ def graesser_static() -> Recipe:
 
 
 def sift() -> Recipe:
-    """Where an agent that sifts starts: an input layer with random links at 20 %, all others dense, nothing rewired.
+    """An input layer with random links at 20 %, all others dense, nothing rewired: where agents start that choose features.
 
-    The preset of this name examines which features answer to the agent's own exploration, and links those
-    (:class:`siftrl.agents.sift.Sift`).
+    The preset of this name then links those that answer to the agent's own exploration
+    (:class:`siftrl.agents.sift.Sift`), the preset "oracle" the real ones (:class:`siftrl.agents.oracle.Oracle`).
     """
     return Recipe(InputOnly(0.2))
 
@@ -305,6 +305,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anf-shared": anf_shared,
     "anf-falling": anf_falling,
     "sift": sift,
+    "oracle": sift,
     "graesser-static": graesser_static,
     "graesser-set": graesser_set,
     "graesser-rigl": graesser_rigl,

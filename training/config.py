@@ -57,7 +57,7 @@ class RunConfig:
     recipe: str = option(
         "anf",
         "the agent: anf, anf-gradient, anf-features, anf-shared, anf-falling, ds, set, rigl, snfs, itop, srigl, gmp, "
-        "granet, graesser-set, graesser-rigl, graesser-static, graesser-prune, rlx2, static or dense",
+        "granet, graesser-set, graesser-rigl, graesser-static, graesser-prune, rlx2, static, sift, oracle or dense",
         rule=NOT_EMPTY,
         group=AGENT,
         metavar="NAME",

@@ -5,10 +5,12 @@ import stable_baselines3 as sb3
 from siftrl.agents import SparseSACPolicy, SparseTD3Policy
 from siftrl.agents.delayed_returns import DelayedReturns
 from siftrl.agents.dynamic_capacity import DynamicCapacity
+from siftrl.agents.oracle import Oracle
 from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_callbacks, build_kwargs
 from siftrl.envs import make_ene
 from siftrl.sparse import sparse_layers
 from siftrl.sparse.diagnostics import linear_layers
+from siftrl.agents.sift import Sift
 from siftrl.sparse.recipes import RECIPES, resolve
 from stable_baselines3.common.buffers import NStepReplayBuffer
 
@@ -137,8 +139,11 @@ def test_a_users_density_goes_before_a_presets_budget(wish):
     assert (policy_kwargs[wish], policy_kwargs.get("critic_density")) == (0.3, None)
 
 
-def test_only_rlx2_acts_while_it_trains():
-    assert [preset for preset in PRESETS if build_callbacks(preset, planned_steps=1)] == ["rlx2"]
+def test_these_act_while_they_train_and_each_run_has_its_own():
+    acting = {preset: build_callbacks(preset, planned_steps=1) for preset in PRESETS}
+    kinds = {preset: [type(callback) for callback in callbacks] for preset, callbacks in acting.items() if callbacks}
+    assert kinds == {"rlx2": [DelayedReturns, DynamicCapacity], "sift": [Sift], "oracle": [Oracle]}
+    assert build_callbacks("sift", planned_steps=1)[0] is not acting["sift"][0]
     with pytest.raises(ValueError, match=r"recipe must be one of .*, not 'rlx'\. Did you mean rlx2\?"):
         build_callbacks("rlx", planned_steps=1)
 

@@ -1,0 +1,96 @@
+"""What agents have in common that read some of the features and no others, and change which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import nn
+
+from ..sparse.convert import layer_seed
+from ..sparse.feature_links import link_features, redraw
+from ..sparse.linear import SparseLinear
+from .networks import first_layer, networks, target_networks
+
+_TAG = "reader"  # keeps these draws apart from those of the links at the start
+
+
+class FeatureReader(BaseCallback):
+    """Base of callbacks that link the first layers of SAC's or TD3's actor and critics to features that they choose.
+
+    Chosen features are linked to all neurons of the first layers; links to others do not exist. Logs ``reader/features``
+    (how many are read) and ``reader/moves``.
+
+    Args:
+        verbose: See SB3.
+
+    Attributes:
+        accepted: bool ``(n_features,)``.
+        n_moves: How often what is read has been chosen anew after the first time.
+
+    Raises:
+        ValueError: When training starts, if a first layer is not sparse.
+    """
+
+    def __init__(self, verbose: int = 0) -> None:
+        super().__init__(verbose)
+        self.accepted: np.ndarray | None = None
+        self.n_moves = 0
+
+    def _init_callback(self) -> None:
+        for name, layer in self._first_layers().items():
+            if not isinstance(layer, SparseLinear):
+                raise ValueError(f"the first layer of {name} must be sparse to choose what it reads: give it input_density")
+        if self.accepted is None:
+            self.accepted = np.zeros(self.model.observation_space.shape[0], bool)
+
+    def get_state(self) -> dict[str, Any]:
+        """What is read, and how often that was chosen anew, as plain values and arrays."""
+        return {"accepted": self.accepted, "n_moves": self.n_moves}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_state`, once training has started."""
+        self.accepted, self.n_moves = state["accepted"], state["n_moves"]
+
+    def _on_step(self) -> bool:
+        # In every step: SB3 forgets what it has written.
+        self.logger.record("reader/features", int(self.accepted.sum()))
+        self.logger.record("reader/moves", self.n_moves)
+        return True
+
+    def start_anew(self, accepted: np.ndarray) -> None:
+        """Read these features from now on, with links drawn anew, and biases too where nothing was chosen before.
+
+        Args:
+            accepted: bool ``(n_features,)``.
+        """
+        is_first = not self.accepted.any()
+        self.n_moves += not is_first
+        self.link(accepted)
+        for name, layer in self._first_layers().items():
+            rng = np.random.default_rng([*layer_seed(th.initial_seed(), f"{_TAG}.{name}"), self.n_moves])
+            redraw(layer, rng, features=None if is_first else np.flatnonzero(accepted), targets=self._targets(name))
+
+    def link(self, accepted: np.ndarray) -> None:
+        """Read these features from now on; those that are read already go on as they are, links to others start at zero.
+
+        Args:
+            accepted: bool ``(n_features,)``.
+        """
+        self.accepted = accepted
+        for name, layer in self._first_layers().items():
+            # Behind the features a critic reads the actions, all of which matter.
+            actions = np.arange(len(accepted), layer.in_features)
+            optimizer = self.model.actor.optimizer if name == "actor" else self.model.critic.optimizer
+            features = np.concatenate([np.flatnonzero(accepted), actions])
+            link_features(layer, features, optimizer=optimizer, targets=self._targets(name))
+
+    def _first_layers(self) -> dict[str, nn.Module]:
+        return {name: first_layer(network) for name, network in networks(self.model).items()}
+
+    def _targets(self, name: str) -> list[SparseLinear]:
+        """The first layers of the target networks of the actor or of a critic, of which SAC's actor has none."""
+        targets = target_networks(self.model)
+        return [first_layer(targets[name])] if name in targets else []
