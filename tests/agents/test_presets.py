@@ -7,10 +7,10 @@ from siftrl.agents.delayed_returns import DelayedReturns
 from siftrl.agents.dynamic_capacity import DynamicCapacity
 from siftrl.agents.oracle import Oracle
 from siftrl.agents.presets import ALGORITHMS, HPARAMS, PRESETS, STOP_SHARE, build_callbacks, build_kwargs
+from siftrl.agents.sift import Sift
 from siftrl.envs import make_ene
 from siftrl.sparse import sparse_layers
 from siftrl.sparse.diagnostics import linear_layers
-from siftrl.agents.sift import Sift
 from siftrl.sparse.recipes import RECIPES, resolve
 from stable_baselines3.common.buffers import NStepReplayBuffer
 
