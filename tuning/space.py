@@ -81,8 +81,9 @@ def _default_space(base: RunConfig, given: Collection[str] = ()) -> Space:
     if "period_updates" in own:
         # Room for two rewirings before a schedule ends: a network that never rewires would be another method.
         fits = int(STOP_SHARE * (base.n_timesteps - own["learning_starts"])) // 2
-        high = max(1, min(fits, max(_PERIODS.high, own["period_updates"])))
-        space["period_updates"] = Range(min(_PERIODS.low, high), high)
+        high = min(fits, max(_PERIODS.high, own["period_updates"]))
+        if high > _PERIODS.low:
+            space["period_updates"] = Range(_PERIODS.low, high)
     if own.get("drop_fraction"):
         space["drop_fraction"] = _FRACTIONS
     space["learning_rate"] = _LEARNING_RATES

@@ -53,6 +53,9 @@ def test_a_plan_is_kept_and_read(tmp_path):
     keep_plan(plan(), folder)
     keep_plan(plan(), folder)
     assert read_plan(folder).to_dict() == plan().to_dict()
+    for n_timesteps in range(150, 500, 50):
+        short = plan(n_timesteps=n_timesteps)
+        assert Plan.from_dict(short.to_dict()).space == short.space
     assert Plan.from_dict(json.loads((folder / PLAN).read_text())).space == plan().space
 
 
