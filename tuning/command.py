@@ -12,7 +12,7 @@ from ..training.config import RunConfig
 from ..training.device import spin_briefly
 from ..training.options import OptionParser, options_in, spelling
 from .options import NOT_OF_A_SEARCH, SearchOptions
-from .seeds import seeds_for_test
+from .seeds import named, seeds_for_test
 from .values import Values, parse_name, parse_search
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _test(study: Study, plan: Plan, folder: Path, options: SearchOptions, seeds:
         return
     best = study.best_trial
     parameters = {} if OWN in best.user_attrs else best.params
-    _announce(f"Testing trial {best.number} beside the recipe's own values on seeds {seeds[0]} to {seeds[-1]} ...")
+    _announce(f"Testing trial {best.number} beside the recipe's own values on {named(seeds)} ...")
     compare(plan, best.number, parameters, seeds, folder, workers=options.workers, stop=stop)
 
 

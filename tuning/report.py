@@ -18,6 +18,7 @@ from .comparison import Comparison, last_comparison
 from .figure import search_figure
 from .parameters import as_method, short
 from .plan import Plan
+from .seeds import named
 from .trial import OWN
 
 BEST, FIGURE = "best.toml", "search.png"
@@ -106,7 +107,7 @@ def comparison_table(comparison: Comparison) -> Table:
     """The best parameters beside the recipe's own on the test seeds: interquartile means and 95 % intervals."""
     n_seeds = len(comparison.seeds)
     table = Table(
-        title=f"Test on seeds {comparison.seeds[0]} to {comparison.seeds[-1]}, which the search never saw",
+        title=f"Test on {named(comparison.seeds)}, which the search never saw",
         title_justify="left",
         caption=few_seeds(n_seeds) or None,
         caption_justify="left",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 #: Runs of a search have seeds from here on, tests have seeds below. So do their training environments; evaluation adds the
 #: same number to either (see ``training/environments.py``).
 FIRST_TUNING_SEED = 1_000
@@ -38,3 +40,13 @@ def seeds_for_test(first: int, count: int, n_envs: int = 1) -> range:
             f"seed and test-seeds must stay below {FIRST_TUNING_SEED}, from where the search has its own, but reach {last}."
         )
     return range(first, first + count)
+
+
+def named(seeds: Sequence[int]) -> str:
+    """Seeds that follow each other, in words.
+
+    Example:
+        >>> named([3]), named(range(5))
+        ('seed 3', 'seeds 0 to 4')
+    """
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
