@@ -33,7 +33,7 @@ INTRODUCTION = """# Reproduce the papers
 
 One study file for each paper holds its tasks, methods, seeds and evaluations; its head says what was published, what we
 chose because nothing could be found, and what differs. `siftrl-sweep` runs it; `--parts`, `--methods`, `--seeds` and
-`--scale` make it smaller (`siftrl-sweep --help`). This page is made by `python docs/reproduce.py` from the published figures
+`--scale` make it smaller ([sweeps](sweeps.md)). This page is made by `python docs/reproduce.py` from the published figures
 in [experiments/published](../experiments/published) and the results in [experiments/results](../experiments/results).
 
 **Most of it was not run here**: the full studies are thousands of runs of a million steps. The published returns are those

@@ -50,10 +50,14 @@ def write_results(path, rows):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two seeds of a sparse agent on two tasks that reaches half and twice the dense one's 100."""
+    """Two seeds of a sparse agent that reaches half of the dense one's 100 on one task, and twice its 400 on another."""
     curves = [
         (part, method, env, width, seed, step, value * step / 200 + seed)
-        for part, method, width, values in (("a", "set", "256", (50, 200)), ("b", "dense", "256", (100, 100)))
+        for part, method, width, values in (
+            ("a", "set", "256", (50, 800)),
+            ("b", "dense", "256", (100, 400)),
+            ("b", "dense", "32", (1000, 1000)),
+        )
         for env, value in zip(("Hopper-v5", "Ant-v5"), values, strict=True)
         for seed in (0, 1)
         for step in (100, 200)
@@ -83,12 +87,12 @@ def row(**cells):
         ({"select": "env=Hopper-v5", "measure": "return", "step": "100"}, "26 (25 to 26); 2 seeds, 200 steps"),
         ({"select": "env=Hopper-v5", "measure": "mean return"}, "38 (38 to 38); 2 seeds, 200 steps"),
         ({"select": "env=Hopper-v5", "measure": "return", "step": "300"}, "not run"),
-        ({"select": "env=Ant-v5", "measure": "share of dense"}, "2.00 (1.99 to 2.00); 2 seeds, 200 steps"),
-        ({"measure": "share of dense"}, "1.25 (1.24 to 1.25); 2 seeds, 200 steps"),
+        ({"select": "env=Ant-v5", "measure": "share of dense"}, "2.00 (2.00 to 2.00); 2 seeds, 200 steps"),
+        ({"measure": "share of dense"}, "1.25 (1.25 to 1.25); 2 seeds, 200 steps"),
         ({"select": "env=Hopper-v5 width=256.0 or env=Walker2d-v5"}, "50 (50 to 51); 2 seeds, 200 steps"),
         ({"method": "rigl"}, "not run"),
         ({"parts": "b"}, "not run"),
-        ({"parts": "a b", "method": "dense", "select": "env=Ant-v5"}, "100 (100 to 101); 2 seeds, 200 steps"),
+        ({"parts": "a b", "method": "dense", "select": "env=Ant-v5 width=256"}, "400 (400 to 401); 2 seeds, 200 steps"),
     ],
 )
 def test_a_published_row_finds_its_results(runs, cells, expected):
@@ -97,12 +101,12 @@ def test_a_published_row_finds_its_results(runs, cells, expected):
 
 def test_a_single_seed_has_no_interval(runs):
     only = [run for run in runs if run.fields["seed"] == "0"]
-    assert PAGE["here"](row(select="env=Ant-v5"), only) == "200; 1 seed, 200 steps"
+    assert PAGE["here"](row(select="env=Ant-v5"), only) == "800; 1 seed, 200 steps"
 
 
 def test_runs_of_different_lengths_are_told_apart(runs):
     shorter = [run._replace(steps=run.steps // 2) if run.fields["seed"] == "1" else run for run in runs]
-    assert PAGE["here"](row(select="env=Ant-v5"), shorter) == "200 (200 to 201); 2 seeds, 100 to 200 steps"
+    assert PAGE["here"](row(select="env=Ant-v5"), shorter) == "800 (800 to 801); 2 seeds, 100 to 200 steps"
 
 
 def test_a_figure_shows_what_was_found_below_what_was_published(runs):
@@ -113,7 +117,7 @@ def test_a_figure_shows_what_was_found_below_what_was_published(runs):
     assert PAGE["figure_table"](rows, runs)[2:] == [
         "| Hopper | published | 70 |  |",
         "| Ant | published |  | 150 |",
-        "| | here |  | 200 (200 to 201); 2 seeds, 200 steps |",
+        "| | here |  | 800 (800 to 801); 2 seeds, 200 steps |",
     ]
 
 
