@@ -56,15 +56,15 @@ def connect(address: str | None, workers: int | None, threads: int) -> Iterator[
     # Set before Ray is loaded: it reports to its makers otherwise, and gives runs what other programs leave of the CPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        # A token of its own, or Ray would leave one in the user's home; Ray reads it when it is loaded.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     ray = _ray()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     scratch = None
     if address is None:
         # Its own folder, so that sessions do not pile up, nor meet those of other users of the machine.
         scratch = tempfile.mkdtemp(prefix="siftrl-")
-        # Its own token, or Ray would leave one in the user's home.
-        if "RAY_AUTH_MODE" not in os.environ:
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         cpus = None if workers is None else workers * threads
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": _OBJECT_STORE, "_temp_dir": scratch}
     try:

@@ -11,6 +11,7 @@ from siftrl.sweeps.study import Part, Study
 PARTS = (
     Part("noise", ("anf", "dense"), {"noise": (0.5, 0.9), "seed": (0, 1)}),
     Part("density", ("anf",), {"noise": (0.9,), "input_density": (0.1, 0.2), "seed": (0,)}),
+    Part("shared", ("dense",), {"noise": (0.9,), "seed": (0,)}),
 )
 
 
@@ -36,7 +37,8 @@ def test_a_row_for_each_evaluation_and_part(study, tmp_path):
     write_results(study, study.runs(), tmp_path)
     rows = read(tmp_path / RESULTS)
     assert list(rows[0]) == ["part", "method", "env", "noise", "input_density", "seed", "step", "mean_return", "std_return"]
-    assert len(rows) == 2 * (8 + 2)
+    assert len(rows) == 2 * (8 + 2 + 1)
+    assert [row["method"] for row in rows if row["part"] == "shared"] == ["dense", "dense"]
     first = {"part": "noise", "method": "anf", "env": "Pendulum-v1", "noise": "0.5", "input_density": "", "seed": "0"}
     assert rows[0] == {**first, "step": "100", "mean_return": "101.0", "std_return": "1.0"}
     assert {row["input_density"] for row in rows if row["part"] == "density"} == {"0.1", "0.2"}

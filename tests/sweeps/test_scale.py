@@ -47,3 +47,7 @@ def test_at_least_one_seed_is_kept_and_never_more_than_there_are(n_seeds, scale)
     kept = kept_seeds(n_seeds, scale)
     assert 1 <= kept <= n_seeds
     assert n_seeds * scale <= kept + 1e-9
+
+
+def test_shares_are_those_that_are_written():
+    assert kept_seeds(10, 0.7) == 7
