@@ -17,6 +17,7 @@ from .study import Study, StudyRun
 
 if TYPE_CHECKING:
     from .driver import Sweep
+    from .record import Record
 
 _PROG = "siftrl-sweep"
 
@@ -33,6 +34,8 @@ examples:
   siftrl-sweep experiments/example.toml --list
   # a larger one, in a fiftieth of its steps and with the first seed alone
   siftrl-sweep study.toml --scale 0.02
+  # results that grow from day to day in one file
+  siftrl-sweep study.toml --record results.csv
   # on a Ray cluster whose machines see the same files, from one of them; each run with two CPUs
   siftrl-sweep study.toml --address auto --threads-per-run 2
 
@@ -59,6 +62,13 @@ class Options:
     methods: str | None = option(None, "these methods alone", rule=NOT_EMPTY, group=_WHAT, metavar="A,B")
     list: bool = option(False, "show the runs and which are finished, and start nothing", group=_WHAT)
 
+    record: str | None = option(
+        None,
+        "add finished runs to this CSV file, and leave out those that are in it: their folders can go",
+        rule=NOT_EMPTY,
+        group=_WHERE,
+        metavar="FILE",
+    )
     folder: str = option("studies", "where the study's folder goes", rule=NOT_EMPTY, group=_WHERE, metavar="DIR")
     address: str | None = option(
         None, "of a Ray cluster, or auto on one of its machines (this machine alone)", rule=NOT_EMPTY, group=_WHERE
@@ -105,9 +115,16 @@ def _carry_out(path: str, options: Options) -> int:
     if not runs:
         raise ValueError("no run is left: no part chosen with --parts has a method chosen with --methods.")
     parent = Path(options.folder) / study.name
+    record = None if options.record is None else _open_record(options.record, study)
     if options.list:
-        _show_runs(runs, parent)
+        _show_runs(runs, parent, record)
         return 0
+    if record is not None:
+        record.add(runs, parent)
+        runs = record.lacks(runs)
+        if not runs:
+            print(f"All runs are in {options.record}.")
+            return 0
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,18 +134,28 @@ def _carry_out(path: str, options: Options) -> int:
     except ValueError as error:
         raise ValueError(f"another process carries out the study {parent}.") from error
     try:
-        return _sweep(study, runs, parent, options)
+        return _sweep(study, runs, parent, options, record)
     finally:
         lock.release()
+
+
+def _open_record(path: str, study: Study) -> Record:
+    from .record import Record
+
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise ValueError(f"record {path} must be a file in a folder that exists, not in {folder}.")
+    return Record(path, study)
 
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def _show_runs(runs: Sequence[StudyRun], parent: Path) -> None:
+def _show_runs(runs: Sequence[StudyRun], parent: Path, record: Record | None) -> None:
     folders = {run.folder(parent): run for run in runs}
-    finished = {folder for folder in folders if is_finished(folder)}
+    lacking = folders if record is None else {run.folder(parent) for run in record.lacks(runs)}
+    finished = {folder for folder in folders if folder not in lacking or is_finished(folder)}
     for folder, run in folders.items():
         print(f"{'done' if folder in finished else 'open':<5} {'+'.join(run.parts)}: {run.label}  {folder}")
     steps = sum(run.config.n_timesteps for run in folders.values())
@@ -138,7 +165,7 @@ def _show_runs(runs: Sequence[StudyRun], parent: Path) -> None:
     )
 
 
-def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Options) -> int:
+def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Options, record: Record | None) -> int:
     # These load torch and Ray.
     from ..training.stopping import StopRequest
     from .cluster import connect
@@ -148,11 +175,16 @@ def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Option
 
     written = time.monotonic()
 
+    def write() -> None:
+        write_results(study, runs, parent)
+        if record is not None:
+            record.add(runs, parent)
+
     def watch(sweep: Sweep) -> None:
         nonlocal written
         table.show(sweep)
         if time.monotonic() - written >= _RESULTS_PERIOD:
-            write_results(study, runs, parent)
+            write()
             written = time.monotonic()
 
     with connect(options.address, options.workers, options.threads_per_run) as cluster:
@@ -162,7 +194,7 @@ def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Option
             with LiveTable() as table:
                 table.say(f"{len(sweep.jobs)} runs in {parent}, {cluster.slots()} at a time")
                 sweep.carry_out(lambda: stop.signal is not None, watch)
-            write_results(study, runs, parent)
+            write()
     return _report(sweep, parent, stop.signal)
 
 

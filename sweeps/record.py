@@ -1,0 +1,77 @@
+"""A record of finished runs in one file, which stays when their folders are gone: studies grow over days and machines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..training.atomic import atomic_write_text
+from ..training.launch import run_hash
+from ..training.progress import is_finished
+from .results import evaluations
+from .study import Study, StudyRun
+
+_FIRST, _LAST = ("run", "method"), ("n_timesteps", "step", "mean_return", "std_return")
+
+
+class Record:
+    """The rows of finished runs: one for each evaluation, with what tells the run from others.
+
+    Columns are ``run`` (see :func:`siftrl.training.launch.run_hash`), ``method``, the study's axes, ``n_timesteps``,
+    ``step``, ``mean_return`` and ``std_return``.
+
+    Args:
+        path: a CSV file, of this study or not there yet.
+        study: whose runs.
+
+    Raises:
+        ValueError: where the file is no record of this study.
+    """
+
+    def __init__(self, path: str | Path, study: Study) -> None:
+        self.path, self._axes = Path(path), study.axes
+        self.columns = tuple(dict.fromkeys((*_FIRST, *study.axes, *_LAST)))  # n_timesteps may be an axis
+        self.rows: list[dict[str, str]] = []
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                self.rows = list(reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"cannot read the record {path}: {error}") from error
+        if tuple(reader.fieldnames or ()) != self.columns:
+            raise ValueError(
+                f"the record {path} must have the columns {','.join(self.columns)}, as those of {study.name} do."
+            )
+
+    def lacks(self, runs: Iterable[StudyRun]) -> list[StudyRun]:
+        """Those of ``runs`` that have no rows."""
+        recorded = {row["run"] for row in self.rows}
+        return [run for run in runs if run_hash(run.config) not in recorded]
+
+    def add(self, runs: Sequence[StudyRun], parent: Path) -> None:
+        """Add the rows of those of ``runs`` that are finished and not in the file; it is written whole or not at all.
+
+        Args:
+            runs: of the study.
+            parent: the folder above theirs.
+
+        Raises:
+            OSError: where the disk fails.
+        """
+        finished = {run_hash(run.config): run for run in self.lacks(runs) if is_finished(run.folder(parent))}
+        for name, run in finished.items():
+            conditions = {axis: getattr(run.config, axis) for axis in self._axes}
+            for step, mean, std in evaluations(run.folder(parent)):
+                row = {"run": name, "method": run.method, **conditions, "n_timesteps": run.config.n_timesteps, "step": step}
+                row |= {"mean_return": round(mean, 3), "std_return": round(std, 3)}
+                self.rows.append({column: "" if row[column] is None else str(row[column]) for column in self.columns})
+        if finished:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+            atomic_write_text(self.path, text.getvalue())
