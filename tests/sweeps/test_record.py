@@ -64,7 +64,7 @@ def test_finished_runs_are_added_once_and_stay_when_their_folders_are_gone(tmp_p
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"must have x's columns, run,method,env,noise,seed,n_timesteps,step"):
+    with pytest.raises(ValueError, match=r"must have the columns run,method,env,noise,seed,n_timesteps,step"):
         Record(path, STUDY)
     assert path.read_text() == "a,b\n1,2\n"
 
