@@ -26,9 +26,9 @@ in; the options of the second group change that. The number of features stays: a
 
 _EPILOG = """\
 examples:
-  python evaluate.py logs/sac-anf/HalfCheetah-v5_0.9_s0_1 --episodes 20
+  python evaluate.py logs/sac-sift/HalfCheetah-v5_0.9_s0_1 --episodes 20
   # the best model of a run rather than the last one
-  python evaluate.py logs/sac-anf/HalfCheetah-v5_0.9_s0_1/best_model.zip
+  python evaluate.py logs/sac-sift/HalfCheetah-v5_0.9_s0_1/best_model.zip
   # what if the noise were twice as loud, or the features stood in another order?
   python evaluate.py logs/demo --noise-std 2
   python evaluate.py logs/demo --permutation 1

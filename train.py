@@ -23,7 +23,7 @@ task buried in noise: with --noise 0.9, nine of ten features that the agent sees
 
 _EPILOG = """\
 examples:
-  # an ANF agent on HalfCheetah among 90 % noise features, with a progress bar
+  # an agent that finds HalfCheetah's own features among 90 % noise features, with a progress bar
   python train.py --env HalfCheetah-v5 --noise 0.9 -n 100000 -P
   # its dense counterpart, to compare with
   python train.py --recipe dense --env HalfCheetah-v5 --noise 0.9 -n 100000 -P
@@ -32,8 +32,8 @@ examples:
   # TD3, all layers sparse, a tenth of the links, the features permuted every 200 000 steps
   python train.py --algo td3 --recipe set --density 0.1 --distribution erk --permute-every 200000
   # go on with a run that was stopped or killed, to the same end as if it had not been; and then for 50 000 further steps
-  python train.py -i logs/sac-anf/HalfCheetah-v5_0.9_s0_1
-  python train.py -i logs/sac-anf/HalfCheetah-v5_0.9_s0_1 -n 50000
+  python train.py -i logs/sac-sift/HalfCheetah-v5_0.9_s0_1
+  python train.py -i logs/sac-sift/HalfCheetah-v5_0.9_s0_1 -n 50000
 
 A run writes to <log-folder>/<algo>-<recipe>/<env>_<noise>_s<seed>_<run>/: model.zip, best_model.zip, the two newest
 checkpoint_<steps>.zip (for -i), evaluations.npz, 0.monitor.csv, config.json, command.txt and TensorBoard events.

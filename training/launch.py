@@ -17,6 +17,7 @@ from .progress import steps_done
 
 OUTPUT = "output.txt"
 _NO_INFLUENCE = ("trained_agent", "log_folder", "tensorboard_log", "save_freq", "progress", "verbose")
+_NAMED = ("algo", "recipe", "env", "noise")
 # What numerical libraries read when they are loaded; torch's own count is set by the run.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -39,15 +40,16 @@ def run_hash(config: RunConfig) -> str:
     """Twelve hex digits that name the experiment of ``config``, today and in later versions.
 
     They are the beginning of the SHA-256 of the JSON of :func:`experiment` with sorted keys and numbers in the type of their
-    option. What stands at its default is left out, so that an option that is added later changes no hash.
+    option. What stands at its default is left out, so that an option that is added later changes no hash, but for agent and
+    task, whose defaults may change.
 
     Example:
         >>> run_hash(RunConfig(env="Hopper-v5", noise=0.5))
-        '3caae0e81ae9'
+        'a97389b2c14f'
     """
     kinds = value_types(RunConfig)
     defaults = experiment(RunConfig())
-    given = {name: value for name, value in experiment(config).items() if value != defaults[name]}
+    given = {name: value for name, value in experiment(config).items() if name in _NAMED or value != defaults[name]}
     typed = {name: None if value is None else kinds[name](value) for name, value in given.items()}
     text = json.dumps(typed, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:12]
@@ -58,7 +60,7 @@ def hashed_folder(config: RunConfig, parent: str | os.PathLike[str]) -> Path:
 
     Example:
         >>> print(hashed_folder(RunConfig(), "studies").as_posix())
-        studies/sac-anf/HalfCheetah-v5_0.9_s0_44136fa355b3
+        studies/sac-sift/HalfCheetah-v5_0.9_s0_17d9088e3a67
     """
     name = f"{config.env.replace('/', '-')}_{config.noise:g}_s{config.seed}_{run_hash(config)}"
     return Path(parent) / f"{config.algo}-{config.recipe}" / name

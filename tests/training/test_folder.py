@@ -25,7 +25,7 @@ def make_config(tmp_path, **options):
 
 def test_runs_are_counted_up(tmp_path):
     config = make_config(tmp_path)
-    parent = tmp_path / "logs" / "sac-anf"
+    parent = tmp_path / "logs" / "sac-sift"
     assert create_run_folder(config) == parent / "Hopper-v5_0.9_s3_1"
     assert create_run_folder(config) == parent / "Hopper-v5_0.9_s3_2"
     (parent / "Hopper-v5_0.9_s3_10").mkdir()
