@@ -90,9 +90,9 @@ def screen(
         raise ValueError(f"experience must hold at least 8 transitions, got {n}")
     if not 0 < false_discovery_rate < 1:
         raise ValueError(f"false_discovery_rate must be between 0 and 1, got {false_discovery_rate}")
-    here, there, moves = _standardised(experience)
+    here, there = _standardised(experience)
     impulses, rewards = _scaled(experience.impulses), _scaled(experience.rewards[:, None])
-    accepted = np.zeros(n_features, bool) if known is None else known & moves
+    accepted = np.zeros(n_features, bool) if known is None else known
     responsive, response = accepted, np.zeros(n_features)
     for _ in range(max_rounds):
         strongest = np.flatnonzero(accepted)[np.argsort(-response[accepted], kind="stable")[:_N_STRONGEST]]
@@ -108,7 +108,6 @@ def screen(
         foretelling = _foretelling(own, surprise, context, false_discovery_rate)
         responding = (2 * np.minimum(direct, mediated)).clip(max=1.0)
         p_values = (2 * np.minimum(responding, foretelling)).clip(max=1.0)
-        p_values[~moves] = 1.0
         found = _discovered(p_values, false_discovery_rate) & ~accepted
         if not found.any():
             break
@@ -116,21 +115,22 @@ def screen(
     return Finding(accepted, p_values)
 
 
-def _standardised(experience: Experience) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Observations and their successors in standard deviations from the mean, and which features move at all."""
+def _standardised(experience: Experience) -> tuple[np.ndarray, np.ndarray]:
+    """Observations and their successors, in standard deviations from the observations' mean."""
     observations = np.asarray(experience.observations, np.float32)
     mean, std = _centre_and_scale(observations)
-    here, there = (
-        np.clip((np.asarray(values, np.float32) - mean) / std, -_CLIP, _CLIP)
-        for values in (observations, experience.next_observations)
-    )
-    return here, there, observations.std(0) > 1e-9
+    following = np.asarray(experience.next_observations, np.float32)
+    return _clipped((observations - mean) / std), _clipped((following - mean) / std)
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, np.float32)
     mean, std = _centre_and_scale(values)
-    return np.clip((values - mean) / std, -_CLIP, _CLIP)
+    return _clipped((values - mean) / std)
+
+
+def _clipped(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, -_CLIP, _CLIP)
 
 
 def _centre_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -106,7 +106,7 @@ def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
 def summary(rows: list[dict[str, object]]) -> str:
     """The markdown table: medians over seeds, and the most false features in any."""
     lines = [
-        f"Features of the task found among {NOISE_FRACTION:.0%} noise features (90 % for shadow) after so many random steps,\n"
+        f"Features of the task found among {NOISE_FRACTION:.0%} noise features (90 % for shadow) after random steps,\n"
         f"median over {len(SEEDS)} seeds of those that move at all, and in brackets the false ones, median and most.",
         "",
         f"| task | noise | {' | '.join(f'{n:,} steps' for n in N_STEPS)} |",
