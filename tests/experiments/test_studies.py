@@ -1,4 +1,4 @@
-"""The papers' study files: every run can be made, and there are as many as each part says."""
+"""The study files: every run can be made, and there are as many as each part says."""
 
 import re
 import tomllib
@@ -11,9 +11,9 @@ from siftrl.agents.presets import PRESETS, build_kwargs
 from siftrl.sweeps.study import Study
 
 FOLDER = Path(siftrl.__file__).parent / "experiments"
-PAPERS = ["anf", "ds", "graesser", "rlx2", "transfer"]
+STUDIES = ["anf", "ds", "graesser", "rlx2", "transfer", "noise"]
 
-every_paper = pytest.mark.parametrize("name", PAPERS)
+every_study = pytest.mark.parametrize("name", STUDIES)
 
 
 @cache
@@ -21,12 +21,12 @@ def load(name):
     return Study.load(FOLDER / f"{name}.toml")
 
 
-@every_paper
+@every_study
 def test_a_study_is_named_like_its_file(name):
     assert load(name).name == name
 
 
-@every_paper
+@every_study
 def test_each_part_has_as_many_runs_as_it_states(name):
     text = (FOLDER / f"{name}.toml").read_text()
     stated = [int(number) for number in re.findall(r"^\[\[parts\]\]  # (\d+) runs$", text, re.MULTILINE)]
@@ -34,7 +34,7 @@ def test_each_part_has_as_many_runs_as_it_states(name):
     assert [len(load(name).runs(parts=[part])) for part in parts] == stated
 
 
-@every_paper
+@every_study
 def test_each_configuration_builds_an_agents_arguments(name):
     configs = {run.config for run in load(name).runs(seeds=1)}
     for config in configs:
@@ -57,7 +57,7 @@ def test_each_configuration_builds_an_agents_arguments(name):
         )
 
 
-@every_paper
+@every_study
 def test_a_hundredth_of_a_study_is_a_study(name):
     study = load(name)
     small = study.runs(scale=0.01, seeds=1)
