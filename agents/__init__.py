@@ -3,6 +3,7 @@
 from .policies import SparseSACPolicy, SparseTD3Policy
 from .replay import NoiseReplayBuffer
 from .sac import SAC
+from .sift import Sift
 from .td3 import TD3
 
-__all__ = ["SAC", "TD3", "NoiseReplayBuffer", "SparseSACPolicy", "SparseTD3Policy"]
+__all__ = ["SAC", "TD3", "NoiseReplayBuffer", "Sift", "SparseSACPolicy", "SparseTD3Policy"]
