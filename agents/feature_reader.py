@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
 
 from ..sparse.convert import layer_seed
-from ..sparse.feature_links import link_features, redraw
+from ..sparse.feature_links import link_features, move_features, redraw
 from ..sparse.linear import SparseLinear
 from .networks import first_layer, networks, target_networks
 
@@ -81,11 +81,30 @@ class FeatureReader(BaseCallback):
         """
         self.accepted = accepted
         for name, layer in self._first_layers().items():
-            # Behind the features a critic reads the actions, all of which matter.
-            actions = np.arange(len(accepted), layer.in_features)
-            optimizer = self.model.actor.optimizer if name == "actor" else self.model.critic.optimizer
-            features = np.concatenate([np.flatnonzero(accepted), actions])
-            link_features(layer, features, optimizer=optimizer, targets=self._targets(name))
+            link_features(layer, self._read_by(layer), optimizer=self._optimizer(name), targets=self._targets(name))
+
+    def carry(self, accepted: np.ndarray, old: np.ndarray, new: np.ndarray) -> None:
+        """Read these features from now on, some of them with the links that others had; links to the rest start at zero.
+
+        Args:
+            accepted: bool ``(n_features,)``.
+            old: int64 ``(n,)``: features that give their links away.
+            new: int64 ``(n,)``: the accepted features that get them, in the same order.
+        """
+        self.accepted = accepted
+        self.n_moves += 1
+        for name, layer in self._first_layers().items():
+            sources = np.where(np.arange(layer.in_features) < len(accepted), -1, np.arange(layer.in_features))
+            sources[new] = old
+            features, optimizer = self._read_by(layer), self._optimizer(name)
+            move_features(layer, features, sources[features], optimizer=optimizer, targets=self._targets(name))
+
+    def _read_by(self, layer: SparseLinear) -> np.ndarray:
+        """What a first layer reads: behind the features a critic has the actions, all of which matter."""
+        return np.concatenate([np.flatnonzero(self.accepted), np.arange(len(self.accepted), layer.in_features)])
+
+    def _optimizer(self, name: str) -> th.optim.Optimizer:
+        return self.model.actor.optimizer if name == "actor" else self.model.critic.optimizer
 
     def _first_layers(self) -> dict[str, nn.Module]:
         return {name: first_layer(network) for name, network in networks(self.model).items()}

@@ -54,8 +54,8 @@ class NoiseReplayBuffer(ReplayBuffer):
     that SB3's own ``ReplayBuffer`` or ``NStepReplayBuffer`` gives at the same state of NumPy's global generator.
 
     Storage, open to be read: ``observations`` and ``next_observations`` float32 (rows, n_envs, n_real), ``noise_keys``
-    uint64 (rows, n_envs, 2), ``orders`` int32 (rows, n_envs); ``actions``, ``rewards``, ``dones``, ``timeouts`` as in
-    SB3.
+    uint64 (rows, n_envs, 2), ``orders`` int32 (rows, n_envs): the environment's, or below 0 one of ``own_orders``, int64
+    (…, n_features), -1 the first; ``actions``, ``rewards``, ``dones``, ``timeouts`` as in SB3.
 
     Args:
         buffer_size: transitions to hold, of all environments together.
@@ -148,6 +148,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         self.replay_noise, self.on_permute = replay_noise, on_permute
         self.n_steps, self.gamma = n_steps, gamma
         self.newest_order = 0
+        self.own_orders = np.empty((0, noise_source.n_features), np.int64)
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_FRESH_TAG,)))
         self._verified = False
         self._workspace: np.ndarray | None = None
@@ -217,7 +218,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         )
 
     def observed(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look up both observations of these rows as the environments showed them, whatever replaying does to them.
+        """Look up both observations of these rows as the environments showed them, or as they were reordered.
 
         Args:
             rows: int64 (rows,) of the storage.
@@ -234,6 +235,34 @@ class NoiseReplayBuffer(ReplayBuffer):
             self.build(NoisyObservations(there, keys, orders)),
         )
 
+    def reorder(self, where: np.ndarray, sources: np.ndarray) -> None:
+        """From now on give these transitions back with their features in other places; with "remap" nothing has to be done.
+
+        Args:
+            where: bool (rows, n_envs), which transitions.
+            sources: int64 (n_features,): feature ``j`` is then what feature ``sources[j]`` was.
+        """
+        if self.on_permute == "remap":
+            return  # old transitions stand in the newest order already
+        before, orders = self.orders.copy(), list(self.own_orders)
+        for number in np.unique(before[where]):
+            orders.append(self._order(int(number))[sources])
+            self.orders[where & (before == number)] = -len(orders)
+        # Orders in which no transition stands any longer are dropped.
+        is_own = self.orders < 0
+        used, places = np.unique(-1 - self.orders[is_own], return_inverse=True)
+        self.orders[is_own] = -1 - places
+        self.own_orders = np.array([orders[number] for number in used], np.int64).reshape(-1, len(sources))
+
+    def _order(self, number: int) -> np.ndarray:
+        if number < 0:
+            return self.own_orders[-1 - number]
+        return np.arange(self.noise_source.n_features) if self.permutations is None else self.permutations.order(number)
+
+    @property
+    def _keeps_order(self) -> bool:
+        return self.permutations is None and not len(self.own_orders)
+
     def build(self, described: NoisyObservations) -> np.ndarray:
         """Build observations: real features, the noise of their keys, in the order that belongs to them.
 
@@ -247,11 +276,11 @@ class NoiseReplayBuffer(ReplayBuffer):
         whole = np.empty((len(described.real), source.n_features), np.float32)
         whole[:, : source.n_real] = described.real
         source.fill(described.keys, whole[:, source.n_real :])
-        if self.permutations is None:
+        if self._keeps_order:
             return whole
         reordered = np.empty_like(whole)
         for k in np.unique(described.orders):
-            order = self.permutations.order(int(k))
+            order = self._order(int(k))
             for row in np.flatnonzero(described.orders == k):  # twice as fast as one index over both axes
                 np.take(whole[row], order, out=reordered[row], mode="clip")
         return reordered
@@ -289,14 +318,14 @@ class NoiseReplayBuffer(ReplayBuffer):
 
     def _shared(self, described: NoisyObservations, workspace: np.ndarray | None = None) -> SharedBatch:
         slices = self.slices(described)
-        if self.permutations is None and self.device.type == "cpu":
+        if self._keeps_order and self.device.type == "cpu":
             return SharedBatch(slices, workspace)
         columns = slices.build(workspace)
-        if self.permutations is not None:
+        if not self._keeps_order:
             unordered, columns = columns, np.empty_like(columns)
             for k in np.unique(described.orders):
                 rows = described.orders == k
-                columns[:, rows] = unordered[self.permutations.order(int(k))][:, rows]
+                columns[:, rows] = unordered[self._order(int(k))][:, rows]
         return SharedBatch(self.to_torch(columns, copy=False).t())
 
     def __getstate__(self) -> dict[str, Any]:

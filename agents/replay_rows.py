@@ -1,4 +1,4 @@
-"""The rows of a replay buffer: which arrays have them, which hold a transition, and forgetting the oldest."""
+"""The rows of a replay buffer: which arrays have them, which hold a transition, forgetting the oldest, and reordering."""
 
 from __future__ import annotations
 
@@ -37,12 +37,32 @@ def newest_rows(buffer: ReplayBuffer, n_rows: int) -> np.ndarray:
 
 
 def observed(buffer: ReplayBuffer, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both observations of these rows as the environments showed them: ``(rows * n_envs, n_features)``, row by row."""
+    """Both observations of these rows as shown, or as reordered since: ``(rows * n_envs, n_features)``, row by row."""
     if isinstance(buffer, NoiseReplayBuffer):
         return buffer.observed(rows)
     return tuple(
         part[rows].reshape(len(rows) * buffer.n_envs, -1) for part in (buffer.observations, buffer.next_observations)
     )
+
+
+def reorder(buffer: ReplayBuffer, where: np.ndarray, sources: np.ndarray) -> None:
+    """From now on give these transitions back with the features of both observations in other places.
+
+    Args:
+        buffer: SB3's, or one derived from it.
+        where: bool ``(buffer_size, n_envs)``: which transitions.
+        sources: int64 ``(n_features,)``: feature ``j`` is then what feature ``sources[j]`` was.
+
+    Raises:
+        ValueError: See :func:`require_own_rows`.
+    """
+    require_own_rows(buffer)
+    if isinstance(buffer, NoiseReplayBuffer):
+        buffer.reorder(where, sources)
+        return
+    for row, env in np.argwhere(where):  # one by one: there need not be memory for a second buffer
+        for part in (buffer.observations, buffer.next_observations):
+            part[row, env] = part[row, env][sources]
 
 
 def require_own_rows(buffer: ReplayBuffer) -> None:

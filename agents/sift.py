@@ -6,12 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from .change_point import change_point
 from .feature_reader import FeatureReader
 from .impulses import impulses
-from .replay_rows import forget_oldest, n_filled, newest_rows, observed, require_own_rows
+from .recognition import Match, Signatures, recognise, signatures
+from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder, require_own_rows
 from .screening import Experience, screen
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
+_SURE = 3.0  # margin from which a match is relied on
+_OLD_PERIODS = 2  # a move is noticed within so many
+_BLOCK = 500  # rows that are looked at in one piece
+_STATE = ("impulses", "n_recorded", "n_examinations", "moved_at", "next", "known", "noticed", "usual_start")
 
 
 class Sift(FeatureReader):
@@ -22,20 +28,29 @@ class Sift(FeatureReader):
     neurons of the first layers; links to others do not exist. When features are accepted for the first time, nothing has
     been learnt yet that is worth keeping, and the first layers are drawn anew; later links start at zero.
 
-    An accepted feature stays, until the sensors have moved: when of the features that answer in the last period more are
-    new than known, the known ones are given up, the first layers are drawn anew, and the replay forgets what was seen
-    before that period.
+    An accepted feature stays, until the sensors have moved, which shows when of the features that answer in the last period
+    more are new than known. Then the agent acts at random for ``experiment_steps`` environment steps, without updates, and
+    compares how features respond with how they did at the first examination, or in the experiment after the last move
+    (:mod:`~siftrl.agents.recognition`). If it is sure of at least half of those that it read, their links move with them,
+    links to other features start at zero, and earlier transitions are replayed with the recognised features in their new
+    places. Otherwise, and with ``recognise=False``, where there is no experiment, the first layers are drawn anew, and the
+    replay forgets what was seen before the last period.
+
+    Logs ``reader/recognised`` (how many features were recognised at the last move), besides what every reader logs.
 
     Args:
         period_steps: Environment steps between two examinations.
         window_steps: Environment steps that an examination looks back, at most.
         false_discovery_rate: Expected share of noise among the accepted features. The k-th examination since the sensors
             last moved may spend ``1 / (k (k + 1))`` of it.
+        recognise: Whether to look for the sensors that are read in their new places when they have moved.
+        experiment_steps: Environment steps with random actions for that.
         verbose: See SB3.
 
     Attributes:
         accepted: bool ``(n_features,)``: what is read.
         n_moves: How often the sensors have moved.
+        n_recognised: How many were recognised when they last did.
 
     Raises:
         ValueError: If an argument is out of its range; or, when training starts, if a first layer is not sparse, or the
@@ -59,6 +74,8 @@ class Sift(FeatureReader):
         period_steps: int = 1_000,
         window_steps: int = 2_500,
         false_discovery_rate: float = 0.001,
+        recognise: bool = True,
+        experiment_steps: int = 500,
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
@@ -68,10 +85,20 @@ class Sift(FeatureReader):
             raise ValueError(f"window_steps={window_steps} must be at least period_steps={period_steps}")
         if not 0 < false_discovery_rate < 1:
             raise ValueError(f"false_discovery_rate={false_discovery_rate} must be between 0 and 1")
+        if not _FEWEST_STEPS <= experiment_steps <= window_steps:
+            raise ValueError(
+                f"experiment_steps={experiment_steps} must be from {_FEWEST_STEPS} to window_steps={window_steps}"
+            )
         self.period_steps, self.window_steps = period_steps, window_steps
         self.false_discovery_rate = false_discovery_rate
+        self.recognise, self.experiment_steps = recognise, experiment_steps
+        self.n_recognised = 0
         self._n_recorded = 0
         self._n_examinations = 0
+        self._moved_at = 0  # of what is recorded, where the last experiment began
+        self._signatures: Signatures | None = None
+        self._noticed: np.ndarray | None = None  # what answers since a move that has not been followed yet
+        self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
     def _init_callback(self) -> None:
         super()._init_callback()
@@ -81,54 +108,119 @@ class Sift(FeatureReader):
         n_rows, n_envs = self._n_rows(self.window_steps), self.training_env.num_envs
         self._impulses = np.zeros((n_rows, n_envs, self.model.action_space.shape[0]), np.float32)
         self._next = max(self.model.learning_starts, self.num_timesteps + _FEWEST_STEPS)
+        self._known = self.accepted
 
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
-        return {
-            **super().get_state(),
-            "impulses": self._impulses,
-            "n_recorded": self._n_recorded,
-            "n_examinations": self._n_examinations,
-            "next": self._next,
-        }
+        own = {name: getattr(self, f"_{name}") for name in _STATE}
+        known = None if self._signatures is None else self._signatures._asdict()
+        return {**super().get_state(), **own, "n_recognised": self.n_recognised, "signatures": known}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`, once training has started."""
         super().set_state(state)
-        self._impulses, self._next = state["impulses"], state["next"]
-        self._n_recorded, self._n_examinations = state["n_recorded"], state["n_examinations"]
+        for name in _STATE:
+            setattr(self, f"_{name}", state[name])
+        self.n_recognised = state["n_recognised"]
+        self._signatures = None if state["signatures"] is None else Signatures(**state["signatures"])
+        if self._usual_start is not None:
+            self.model.learning_starts = self._next
 
     def _on_step(self) -> bool:
-        n_envs = self.training_env.num_envs
-        is_warm_up = self.num_timesteps - n_envs < self.model.learning_starts
+        # Not the model's own number: that may have changed since these steps began.
+        is_warm_up = self.num_timesteps - self.training_env.num_envs < self.locals["learning_starts"]
         row = self._n_recorded % len(self._impulses)
         self._impulses[row] = impulses(self.model, self.locals["buffer_actions"], is_warm_up)
         self._n_recorded += 1
+        self.logger.record("reader/recognised", self.n_recognised)
         return super()._on_step()
 
     def _on_rollout_start(self) -> None:
         # Now the replay holds every transition whose impulse was recorded.
         if self.num_timesteps >= self._next:
             self._next = self.num_timesteps + self.period_steps
-            self.examine()
+            if self._usual_start is None:
+                self.examine()
+            else:
+                self._conclude_experiment()
+
+    def _on_rollout_end(self) -> None:
+        # From the next step on SB3 draws random actions, and it does not update: what it would learn from is confused.
+        if self._noticed is not None and self._usual_start is None:
+            self._usual_start, self._moved_at = self.model.learning_starts, self._n_recorded
+            self.model.learning_starts = self._next = self.num_timesteps + self.experiment_steps
 
     def examine(self) -> None:
         """Examine the features in the newest transitions, and link the networks to those that are accepted."""
         self._n_examinations += 1
+        # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
+        known, self._known = self._known, self.accepted
         recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
-        if (recent & ~self.accepted).sum() > (recent & self.accepted).sum():
+        has_moved = (recent & ~known).sum() > (recent & known).sum()
+        if has_moved and self._signatures is not None:
+            self._noticed, self._known = recent, known
+            return
+        if has_moved:
             self._follow(recent)
         accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
         if (accepted & ~self.accepted).any():
             self.link(self.accepted | accepted)
+        if has_moved and self.recognise:
+            self._signatures = self._measure(self.window_steps)
+
+    def _conclude_experiment(self) -> None:
+        """Follow sensors that have moved: with what was learnt, if they are recognised."""
+        self.model.learning_starts, self._usual_start = self._usual_start, None
+        noticed, self._noticed = self._noticed, None
+        self._n_examinations = 1
+        found = screen(self._experience(self.experiment_steps), None, self._rate()).accepted
+        if not found.any():
+            found = noticed
+        before, self._signatures = self._signatures, self._measure(self.experiment_steps, found)
+        match = recognise(before, self._signatures)
+        match = Match(*(part[match.margins >= _SURE] for part in match))
+        self.n_recognised = len(match.old)
+        if 2 * self.n_recognised < self._known.sum():
+            self._follow(found)
+            return
+        self._reorder_replay(match, self.accepted | found)
+        self.carry(found, match.old, match.new)
+        self._known = found
 
     def _follow(self, accepted: np.ndarray) -> None:
         """Read these features instead of those that are read, if any are."""
         self.start_anew(accepted)
+        self._known = accepted
         if self.n_moves:
             self._n_examinations = 1
             buffer = self.model.replay_buffer
             forget_oldest(buffer, n_filled(buffer) - len(newest_rows(buffer, self._n_rows(self.period_steps))))
+
+    def _reorder_replay(self, match: Match, features: np.ndarray) -> None:
+        """Show the sensors of a match in their new places in all transitions from before the move."""
+        buffer, n_envs = self.model.replay_buffer, self.training_env.num_envs
+        n_after, n_period = self._n_rows(self.experiment_steps), self._n_rows(self.period_steps)
+        rows = newest_rows(buffer, n_after + (_OLD_PERIODS + 1) * n_period)
+        n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, 1)
+        changes = np.concatenate(
+            [self._changes(block, features) for block in np.split(rows, range(_BLOCK, len(rows), _BLOCK))]
+        )
+        moved = change_point(changes.reshape(len(rows), n_envs, -1), n_before, n_after)
+        where = np.zeros((buffer.buffer_size, n_envs), bool)
+        where[: n_filled(buffer)] = True
+        where[rows] = np.arange(len(rows))[:, None] < moved
+        reorder(buffer, where, _exchange(match, len(features)))
+
+    def _changes(self, rows: np.ndarray, features: np.ndarray) -> np.ndarray:
+        here, there = observed(self.model.replay_buffer, rows)
+        return there[:, features] - here[:, features]
+
+    def _measure(self, n_steps: int, features: np.ndarray | None = None) -> Signatures:
+        """How these features, or those that are read, respond in the newest transitions."""
+        features = np.flatnonzero(self.accepted if features is None else features)
+        rows = self._newest_rows(n_steps)
+        actions = self.model.replay_buffer.actions[rows].reshape(len(rows) * self.training_env.num_envs, -1)
+        return signatures(*observed(self.model.replay_buffer, rows), actions, features)
 
     def _rate(self) -> float:
         # Adds up to the whole rate, however often features are examined.
@@ -137,9 +229,20 @@ class Sift(FeatureReader):
     def _n_rows(self, n_steps: int) -> int:
         return -(-n_steps // self.training_env.num_envs)
 
+    def _newest_rows(self, n_steps: int) -> np.ndarray:
+        """Rows of the replay from so many steps, or from those since the experiment after the last move."""
+        return newest_rows(self.model.replay_buffer, min(self._n_rows(n_steps), self._n_recorded - self._moved_at))
+
     def _experience(self, n_steps: int) -> Experience:
-        buffer = self.model.replay_buffer
-        rows = newest_rows(buffer, min(self._n_rows(n_steps), self._n_recorded))
+        buffer, rows = self.model.replay_buffer, self._newest_rows(n_steps)
         here, there = observed(buffer, rows)
         recorded = self._impulses[np.arange(self._n_recorded - len(rows), self._n_recorded) % len(self._impulses)]
         return Experience(here, there, recorded.reshape(len(here), -1), buffer.rewards[rows].reshape(-1))
+
+
+def _exchange(match: Match, n_features: int) -> np.ndarray:
+    """What each feature is once those of a match stand in their new places, and what stood there where they left a gap."""
+    sources = np.arange(n_features)
+    sources[np.setdiff1d(match.old, match.new)] = np.setdiff1d(match.new, match.old)
+    sources[match.new] = match.old
+    return sources

@@ -9,6 +9,7 @@ import torch
 
 from .linear import SparseLinear
 from .relink import Carry, relink
+from .topology import Topology
 
 
 @torch.no_grad()
@@ -40,13 +41,59 @@ def link_features(
         ([3, 50], 16)
     """
     features = np.unique(features)
-    if features.size == 0 or features[0] < 0 or features[-1] >= layer.in_features:
-        raise ValueError(f"features must be some of 0 to {layer.in_features - 1}, got {features.tolist()}")
+    _require_features(features, layer)
     old, n_out = layer.topology, layer.out_features
     positions = (features[:, None] * n_out + np.arange(n_out)).ravel()
     dropped = np.flatnonzero(~np.isin(old.positions, positions, assume_unique=True))
     grown = np.setdiff1d(positions, old.positions, assume_unique=True)
     topology, source = old.rewire(dropped, grown)
+    carry = Carry(source, layer.weight.device)
+    relink(layer, topology, carry, optimizer)
+    for target in targets:
+        relink(target, topology, carry)
+
+
+@torch.no_grad()
+def move_features(
+    layer: SparseLinear,
+    features: np.ndarray,
+    sources: np.ndarray,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    targets: Sequence[SparseLinear] = (),
+) -> None:
+    """Link every neuron of a layer to these features, and to no others, with the links that other features had.
+
+    A link takes the weight and the optimiser state that the same neuron's link to the feature's source had; it starts at
+    zero in both where there was none.
+
+    Args:
+        layer: The layer.
+        features: int64 ``(n,)``, at least one, each once.
+        sources: int64 ``(n,)``: for each of them, the feature whose links it gets, -1 for none.
+        optimizer: Holds the layer's weight, if any does.
+        targets: Target layers with the same links, which follow.
+
+    Raises:
+        ValueError: If there is no feature, or a feature or source that the layer does not have.
+
+    Example:
+        >>> layer = SparseLinear(100, 8, density=1.0)
+        >>> old = layer.to_dense().detach().clone()
+        >>> move_features(layer, np.array([3, 50]), np.array([7, -1]))
+        >>> bool((layer.to_dense()[:, 3] == old[:, 7]).all()), float(layer.to_dense()[:, 50].abs().max())
+        (True, 0.0)
+    """
+    _require_features(features, layer)
+    if np.any((sources < -1) | (sources >= layer.in_features)):
+        raise ValueError(f"sources must be -1 or some of 0 to {layer.in_features - 1}, got {sources.tolist()}")
+    order, neurons = np.argsort(features), np.arange(layer.out_features)
+    old, n_out = layer.topology, layer.out_features
+    topology = Topology(old.shape, (features[order, None] * n_out + neurons).ravel())
+    # Positions that a source of -1 gives are negative, and so no link's.
+    wanted = (sources[order, None] * n_out + neurons).ravel()
+    source = np.minimum(np.searchsorted(old.positions, wanted), old.n_links - 1)
+    source[old.positions[source] != wanted] = -1
     carry = Carry(source, layer.weight.device)
     relink(layer, topology, carry, optimizer)
     for target in targets:
@@ -78,3 +125,8 @@ def redraw(
         each.weight[chosen] = weight[chosen].to(each.weight)
         if features is None and each.bias is not None:
             each.bias.copy_(bias)
+
+
+def _require_features(features: np.ndarray, layer: SparseLinear) -> None:
+    if features.size == 0 or features.min() < 0 or features.max() >= layer.in_features:
+        raise ValueError(f"features must be some of 0 to {layer.in_features - 1}, got {features.tolist()}")

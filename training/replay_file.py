@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.buffers import ReplayBuffer
 
+from ..agents.replay import NoiseReplayBuffer
 from ..agents.replay_rows import n_filled, storage
-from .sealed import UNREADABLE, SealedWriter, read_array_into
+from .sealed import UNREADABLE, SealedWriter, read_array, read_array_into
 
 HEADER = "replay.json"
+_OWN_ORDERS = "own_orders"
 
 
 def write_replay(archive: SealedWriter, buffer: ReplayBuffer) -> None:
@@ -29,6 +31,8 @@ def write_replay(archive: SealedWriter, buffer: ReplayBuffer) -> None:
     archive.write(HEADER, json.dumps({"numbers": numbers, "generators": generators}, indent=2).encode())
     for name, rows in storage(buffer):
         archive.write_array(_member(name), rows[: n_filled(buffer)])
+    if isinstance(buffer, NoiseReplayBuffer):
+        archive.write_array(_member(_OWN_ORDERS), buffer.own_orders)
 
 
 def read_replay(archive: zipfile.ZipFile, buffer: ReplayBuffer) -> None:
@@ -44,6 +48,8 @@ def read_replay(archive: zipfile.ZipFile, buffer: ReplayBuffer) -> None:
             if _member(name) not in archive.namelist():
                 raise ValueError(f"the replay holds no {name}.")
             read_array_into(archive, _member(name), rows)
+        if isinstance(buffer, NoiseReplayBuffer) and _member(_OWN_ORDERS) in archive.namelist():
+            buffer.own_orders = _own_orders(read_array(archive, _member(_OWN_ORDERS)), buffer)
         vars(buffer).update(header["numbers"])
         for name, value in vars(buffer).items():
             if isinstance(value, np.random.Generator):
@@ -61,6 +67,15 @@ def _require_own_numbers(numbers: dict[str, Any], buffer: ReplayBuffer) -> None:
             raise ValueError(f"its {name} is {numbers[name]}, and {getattr(buffer, name)} in the run that goes on.")
     if not 0 <= numbers["pos"] < buffer.buffer_size:
         raise ValueError(f"its pos is {numbers['pos']}, outside of its {buffer.buffer_size} rows.")
+
+
+def _own_orders(orders: np.ndarray, buffer: NoiseReplayBuffer) -> np.ndarray:
+    n_features = buffer.noise_source.n_features
+    if orders.dtype != np.int64 or orders.shape[1:] != (n_features,):
+        raise ValueError(f"its {_OWN_ORDERS} are {orders.dtype} of shape {orders.shape}, not of {n_features} features.")
+    if (np.sort(orders, axis=1) != np.arange(n_features)).any() or buffer.orders.min() < -len(orders):
+        raise ValueError(f"its {_OWN_ORDERS} are not those of its rows.")
+    return orders
 
 
 def filled_nbytes(buffer: ReplayBuffer) -> int:

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 from siftrl.agents.replay import NoiseReplayBuffer
-from siftrl.agents.replay_rows import forget_oldest, n_filled, oldest_rows, storage
+from siftrl.agents.replay_rows import forget_oldest, n_filled, observed, oldest_rows, reorder, storage
 from siftrl.envs import NoiseSource
 from stable_baselines3.common.buffers import DictReplayBuffer, NStepReplayBuffer, ReplayBuffer
 
@@ -128,3 +128,40 @@ def test_a_row_that_needs_its_neighbours_cannot_go():
     for buffer in (saving, named):
         with pytest.raises(ValueError, match=f"as arrays to forget the oldest ones, got a {type(buffer).__name__}"):
             forget_oldest(buffer, 0)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_reordered_transitions_come_back_in_their_new_order_and_others_as_they_were(make):
+    buffer, rng = make(), np.random.default_rng(0)
+    for number in range(ROWS + 3):
+        add(buffer, number)
+    rows, n_features = np.arange(ROWS), buffer.obs_shape[0]
+    expected = observed(buffer, rows)
+    for _ in range(3):  # some are reordered more than once
+        where, sources = rng.random((ROWS, N_ENVS)) < 0.5, rng.permutation(n_features)
+        expected = [np.where(where.reshape(-1, 1), part[:, sources], part) for part in expected]
+        reorder(buffer, where, sources)
+        for part, wanted in zip(observed(buffer, rows), expected, strict=True):
+            np.testing.assert_array_equal(part, wanted)
+    if buffer.__class__ is NoiseReplayBuffer and buffer.n_steps == 1:
+        assert_batches_agree(buffer, expected)
+
+
+def assert_batches_agree(buffer, expected):
+    """Both ways of sampling give what was observed, as a set of rows."""
+    known = {row.tobytes() for row in expected[0].astype(np.float32)}
+    for sample in (buffer.sample, buffer.sample_shared):
+        observations = sample(64).observations
+        observations = observations if torch.is_tensor(observations) else observations.rows()
+        assert {row.tobytes() for row in observations.numpy()} <= known
+
+
+def test_orders_in_which_nothing_stands_any_longer_are_dropped():
+    buffer = noisy()
+    for number in range(4):
+        add(buffer, number)
+    where, sources = np.arange(ROWS)[:, None] < [4, 4], np.random.default_rng(0).permutation(10)
+    for _ in range(3):
+        reorder(buffer, where, sources)
+        assert len(buffer.own_orders) == 1
+    assert np.array_equal(buffer.own_orders[0], sources[sources][sources])

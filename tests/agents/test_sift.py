@@ -6,16 +6,20 @@ import stable_baselines3 as sb3
 import torch as th
 from siftrl.agents import SAC, TD3, SparseSACPolicy
 from siftrl.agents.networks import first_layer, networks, target_networks
+from siftrl.agents.recognition import recognise
+from siftrl.agents.replay import NoiseReplayBuffer
+from siftrl.agents.replay_rows import observed
 from siftrl.agents.sift import Sift
 from siftrl.envs import make_ene
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
 
 WARM_UP = 600
+STEPS = 2_150  # time enough to notice that the sensors have moved after 1 100, and for the experiment
 
 
-def trained(algorithm=SAC, env=None, n_steps=WARM_UP + 5, policy="SparseMlpPolicy", **kwargs):
-    sift = Sift(period_steps=500, window_steps=1_000)
+def trained(algorithm=SAC, env=None, n_steps=WARM_UP + 5, policy="SparseMlpPolicy", sift=None, **kwargs):
+    sift = Sift(period_steps=500, window_steps=1_000) if sift is None else sift
     env = make_ene("Hopper-v5", noise_fraction=0.9) if env is None else env
     kwargs = {"learning_starts": WARM_UP, "batch_size": 16, "seed": 0, "buffer_size": 20_000} | kwargs
     model = algorithm(policy, env, policy_kwargs={"recipe": "sift", "net_arch": [32, 32]}, **kwargs)
@@ -60,15 +64,120 @@ def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do():
     assert not th.equal(first_layer(critics["qf0"]).weight, first_layer(critics["qf1"]).weight)
 
 
-def test_when_the_sensors_move_the_agent_follows_and_forgets_what_it_saw_before():
-    env = make_ene("Hopper-v5", noise_fraction=0.8, permute_every=1_500, permutation_seed=1)
-    model, sift = trained(env=env, n_steps=2_950, gradient_steps=0)
-    now = np.sort(env.get_wrapper_attr("relevant_features"))
-    assert now.tolist() != list(range(11))
+def moving(every=1_100):
+    """An environment whose sensors move after so many steps."""
+    return make_ene("Hopper-v5", noise_fraction=0.8, permute_every=every, permutation_seed=1)
+
+
+class Watched(Sift):
+    """Lets 30 updates be made and no others, and remembers what was learnt and seen by then."""
+
+    def _on_step(self):
+        if not self.n_moves and self.model._n_updates >= 30 and self.model.gradient_steps:
+            self.model.gradient_steps = 0
+            self.learnt = first_layers(self.model)
+            self.seen = observed(self.model.replay_buffer, np.arange(100))
+        return super()._on_step()
+
+
+def first_layers(model):
+    """Weights, moments and target weights of all first layers by name, as arrays ``(features, neurons)``."""
+    arrays, targets = {}, target_networks(model)
+    for name, network in networks(model).items():
+        layer, optimizer = first_layer(network), (model.actor if name == "actor" else model.critic).optimizer
+        values = {"weight": layer.weight, **optimizer.state[layer.weight]}
+        if name in targets:
+            values["target"] = first_layer(targets[name]).weight
+        for key in values.keys() - {"step"}:
+            array = np.zeros(layer.topology.size, np.float32)
+            array[layer.topology.positions] = values[key].detach().numpy()
+            arrays[name, key] = array.reshape(layer.in_features, -1)
+    return arrays
+
+
+def watched(algorithm=SAC, **kwargs):
+    return trained(algorithm, n_steps=STEPS, sift=Watched(period_steps=500, window_steps=1_000), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kwargs"),
+    [
+        (SAC, {"env": moving()}),
+        (TD3, {"env": moving(), "action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.7))}),
+        (sb3.SAC, {"env": moving(), "policy": SparseSACPolicy}),
+        (SAC, {"env": make_vec_env(moving, 4, seed=0, env_kwargs={"every": 275})}),
+    ],
+    ids=["SAC", "TD3", "stock SAC", "four environments"],
+)
+def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_of_them(algorithm, kwargs):
+    model, sift = watched(algorithm, **kwargs)
+    after = model.env.get_attr("relevant_features")[0]
+    assert (sift.n_moves, sift.n_recognised) == (1, 11)
+    assert sift.accepted.nonzero()[0].tolist() == np.sort(after).tolist()
+    for name, array in first_layers(model).items():
+        expected = np.zeros_like(array)
+        expected[after] = sift.learnt[name][:11]
+        expected[55:] = sift.learnt[name][55:]
+        np.testing.assert_array_equal(array, expected, err_msg=str(name))
+        assert np.ptp(array[after]) > 0
+
+    buffer = model.replay_buffer
+    assert buffer.size() == -(-STEPS // model.n_envs)
+    for part, seen in zip(observed(buffer, np.arange(100)), sift.seen, strict=True):
+        np.testing.assert_array_equal(part[:, after], seen[:, :11])
+    if isinstance(buffer, NoiseReplayBuffer):  # it knows what belongs there, in each transition
+        here, there = observed(buffer, np.arange(buffer.pos))
+        np.testing.assert_array_equal(here[:, after], buffer.observations[: buffer.pos].reshape(-1, 11))
+        np.testing.assert_array_equal(there[:, after], buffer.next_observations[: buffer.pos].reshape(-1, 11))
+
+
+def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
+    class Logging(Sift):
+        def _on_step(self):
+            if self._usual_start is not None:
+                drawn.append(self.locals["buffer_actions"][0].copy())
+                updates.add(self.model._n_updates)
+            return super()._on_step()
+
+    drawn, updates = [], set()
+    sift = Logging(period_steps=500, window_steps=1_000, experiment_steps=400)
+    model, _ = trained(env=moving(), sift=sift, n_steps=2_100, gradient_steps=1, train_freq=7)
     assert sift.n_moves == 1
+    assert 400 <= len(drawn) < 400 + 7
+    assert np.std(drawn[:400], axis=0) == pytest.approx(np.full(3, 1 / np.sqrt(3)), rel=0.1)
+    assert len(updates) == 1
+    assert model.learning_starts == WARM_UP
+    assert model._n_updates > updates.pop()
+
+
+def test_sensors_that_are_not_recognised_get_new_links_and_what_was_seen_before_is_forgotten(monkeypatch):
+    monkeypatch.setattr("siftrl.agents.sift.recognise", unsure)
+    model, sift = watched(env=moving())
+    assert (sift.n_moves, sift.n_recognised) == (1, 5)
+    after = np.sort(model.env.get_attr("relevant_features")[0])
+    assert sift.accepted.nonzero()[0].tolist() == after.tolist()
+    weights = first_layers(model)["qf0", "weight"]
+    learnt = {row.tobytes() for row in sift.learnt["qf0", "weight"][:11]}
+    assert not learnt & {row.tobytes() for row in weights[after]}
+    assert np.abs(weights[after]).min(1).max() > 0
+    assert model.replay_buffer.size() < 600
+
+
+def unsure(before, after):
+    match = recognise(before, after)
+    return match._replace(margins=np.where(np.arange(len(match.margins)) < 5, match.margins, 2.9))
+
+
+def test_without_recognition_the_agent_follows_and_forgets_what_it_saw_before():
+    sift = Sift(period_steps=500, window_steps=1_000, recognise=False)
+    model, _ = trained(env=moving(), n_steps=1_700, gradient_steps=0, sift=sift)
+    now = np.sort(model.env.get_attr("relevant_features")[0])
+    assert now.tolist() != list(range(11))
+    assert (sift.n_moves, sift.n_recognised) == (1, 0)
     assert sift.accepted.nonzero()[0].tolist() == now.tolist()
     assert read(model.actor.latent_pi[0]) == now.tolist()
-    assert model.replay_buffer.size() < 1_500
+    assert model.replay_buffer.size() < 700
+    assert model.learning_starts == WARM_UP
 
 
 def test_as_long_as_nothing_answers_nothing_changes():
@@ -99,6 +208,8 @@ def test_training_that_goes_on_keeps_what_was_found():
     [
         ({"period_steps": 99}, "period_steps=99 must be at least 100"),
         ({"window_steps": 10}, "window_steps=10 must be at least period_steps=1000"),
+        ({"experiment_steps": 99}, "experiment_steps=99 must be from 100 to window_steps=2500"),
+        ({"experiment_steps": 2501}, "experiment_steps=2501 must be from 100 to window_steps=2500"),
         ({"false_discovery_rate": 0}, "false_discovery_rate=0 must be between 0 and 1"),
     ],
 )

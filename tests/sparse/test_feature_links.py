@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from siftrl.sparse import SparseLinear
-from siftrl.sparse.feature_links import link_features, redraw
+from siftrl.sparse.feature_links import link_features, move_features, redraw
 
 
 def trained(n_in, n_out, density):
@@ -43,6 +43,46 @@ def test_survivors_keep_everything_and_new_links_start_at_zero(n_in, n_out, dens
         kept = torch.zeros_like(old)
         kept[features] = old[features]
         assert torch.equal(new, kept)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(3, 9), st.floats(0.2, 1.0), st.data())
+def test_links_move_with_everything_they_have(n_in, n_out, density, data):
+    features = np.array(data.draw(st.lists(st.integers(0, n_in - 1), min_size=1, unique=True)))
+    sources = np.array(data.draw(st.lists(st.integers(-1, n_in - 1), min_size=len(features), max_size=len(features))))
+    layer, target, optimizer = trained(n_in, n_out, density)
+    with torch.no_grad():
+        target.weight.mul_(2.0)
+    moments = [optimizer.state[layer.weight][key].clone() for key in ("exp_avg", "exp_avg_sq")]
+    before = [dense(values, layer) for values in (layer.weight.clone(), target.weight.clone(), *moments)]
+    move_features(layer, features, sources, optimizer=optimizer, targets=[target])
+
+    assert layer.topology.fan_out().tolist() == [n_out * (feature in features) for feature in range(n_in)]
+    assert np.array_equal(target.topology.positions, layer.topology.positions)
+    state = optimizer.state[layer.weight]
+    after = [dense(values, layer) for values in (layer.weight, target.weight, state["exp_avg"], state["exp_avg_sq"])]
+    for old, new in zip(before, after, strict=True):
+        moved = torch.zeros_like(old)
+        has_source = sources >= 0
+        moved[features[has_source]] = old[sources[has_source]]
+        assert torch.equal(new, moved)
+
+
+def test_a_layer_whose_features_and_links_move_computes_what_it_did():
+    layer, _, _ = trained(10, 4, 1.0)
+    order = np.random.default_rng(0).permutation(10)
+    inputs = torch.randn(5, 10)
+    expected = layer(inputs)
+    move_features(layer, np.argsort(order), np.arange(10))
+    torch.testing.assert_close(layer(inputs[:, order]), expected)
+
+
+@pytest.mark.parametrize(
+    ("features", "sources", "message"), [([20], [0], "features must be"), ([2], [20], "sources must be")]
+)
+def test_moves_between_features_that_do_not_exist_are_refused(features, sources, message):
+    with pytest.raises(ValueError, match=message):
+        move_features(SparseLinear(20, 4, 0.2), np.array(features), np.array(sources))
 
 
 def test_training_goes_on_after_the_number_of_links_has_changed():

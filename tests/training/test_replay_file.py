@@ -107,3 +107,34 @@ def test_a_buffer_of_another_size_is_refused():
         there_and_back(fill(plain(20), 10), plain(8))
     with pytest.raises(ValueError, match="the replay holds no noise_keys"):
         there_and_back(fill(ReplayBuffer(20, spaces.Box(-1, 1, (3,)), ACTIONS, "cpu"), 0), noisy(20))
+
+
+def reordered():
+    buffer, rng, rows = fill_noisy(noisy(10), 9), np.random.default_rng(0), np.arange(10)[:, None]
+    for where in (rows < 3, (rows >= 3) & (rows < 6)):
+        buffer.reorder(where, rng.permutation(30))
+    assert len(buffer.own_orders) == 2
+    return buffer
+
+
+def test_orders_of_the_agents_own_come_back():
+    buffer, other = reordered(), noisy(10)
+    there_and_back(buffer, other)
+    assert np.array_equal(buffer.own_orders, other.own_orders)
+    assert_same_batches(buffer, other)
+
+
+@pytest.mark.parametrize(
+    ("orders", "message"),
+    [
+        (np.zeros((2, 29), np.int64), "of shape"),
+        (np.zeros((2, 30), np.int64), "not those of its rows"),
+        (np.arange(30)[None], "not those of its rows"),
+    ],
+    ids=["too narrow", "no orders", "too few"],
+)
+def test_orders_that_cannot_be_are_refused(orders, message):
+    buffer = reordered()
+    buffer.own_orders = orders
+    with pytest.raises(ValueError, match=message):
+        there_and_back(buffer, noisy(10))
