@@ -85,10 +85,8 @@ class Sift(FeatureReader):
             raise ValueError(f"window_steps={window_steps} must be at least period_steps={period_steps}")
         if not 0 < false_discovery_rate < 1:
             raise ValueError(f"false_discovery_rate={false_discovery_rate} must be between 0 and 1")
-        if not _FEWEST_STEPS <= experiment_steps <= window_steps:
-            raise ValueError(
-                f"experiment_steps={experiment_steps} must be from {_FEWEST_STEPS} to window_steps={window_steps}"
-            )
+        if experiment_steps < _FEWEST_STEPS:
+            raise ValueError(f"experiment_steps={experiment_steps} must be at least {_FEWEST_STEPS} environment steps")
         self.period_steps, self.window_steps = period_steps, window_steps
         self.false_discovery_rate = false_discovery_rate
         self.recognise, self.experiment_steps = recognise, experiment_steps
@@ -105,7 +103,8 @@ class Sift(FeatureReader):
         require_own_rows(self.model.replay_buffer)
         if self._n_recorded:
             return  # training goes on
-        n_rows, n_envs = self._n_rows(self.window_steps), self.training_env.num_envs
+        n_rows = self._n_rows(max(self.window_steps, self.experiment_steps))
+        n_envs = self.training_env.num_envs
         self._impulses = np.zeros((n_rows, n_envs, self.model.action_space.shape[0]), np.float32)
         self._next = max(self.model.learning_starts, self.num_timesteps + _FEWEST_STEPS)
         self._known = self.accepted

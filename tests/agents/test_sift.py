@@ -208,8 +208,7 @@ def test_training_that_goes_on_keeps_what_was_found():
     [
         ({"period_steps": 99}, "period_steps=99 must be at least 100"),
         ({"window_steps": 10}, "window_steps=10 must be at least period_steps=1000"),
-        ({"experiment_steps": 99}, "experiment_steps=99 must be from 100 to window_steps=2500"),
-        ({"experiment_steps": 2501}, "experiment_steps=2501 must be from 100 to window_steps=2500"),
+        ({"experiment_steps": 99}, "experiment_steps=99 must be at least 100"),
         ({"false_discovery_rate": 0}, "false_discovery_rate=0 must be between 0 and 1"),
     ],
 )

@@ -125,6 +125,32 @@ def test_what_an_agent_has_sifted_and_what_it_is_examining_go_on(options, tmp_pa
     assert differences(whole, stopped_and_resumed(options, tmp_path / "stopped", [57, 150, 200, 230])) == []
 
 
+def test_sensors_that_have_moved_are_recognised_in_a_run_that_goes_on_too(tmp_path, monkeypatch):
+    def late(*args):
+        policy_kwargs, algorithm_kwargs = arguments(*args)
+        return policy_kwargs, {**algorithm_kwargs, "learning_starts": 300}
+
+    arguments = runs.agent_arguments
+    monkeypatch.setattr(runs, "agent_arguments", late)
+    monkeypatch.setattr(runs, "build_callbacks", lambda *_: [Sift(300, 600, experiment_steps=250)])
+    options = {
+        **QUICK,
+        "env": "Hopper-v5",
+        "recipe": "sift",
+        "permute_every": 600,
+        "n_timesteps": 1_170,
+        "buffer_size": 2_000,
+    }
+    options |= {"noise": 0.9, "eval_freq": 500, "eval_episodes": 1, "save_freq": 500}
+    run = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
+    whole = carry_out(run)
+    assert run.method[0].n_moves == 1
+    assert run.method[0].n_recognised == 11
+    assert len(run.agent.replay_buffer.own_orders) == 1
+    # Where the move is noticed, just after that, in the experiment, where it ends, and after it.
+    assert differences(whole, stopped_and_resumed(options, tmp_path / "stopped", [900, 901, 1_000, 1_151, 1_160])) == []
+
+
 @pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}, {"algo": "td3", "hparams": "paper"}])
 def test_a_replay_that_shrinks_goes_on_and_so_do_returns_that_lengthen(options, tmp_path, monkeypatch):
     def early(preset, planned_steps):
