@@ -244,10 +244,10 @@ class NoiseReplayBuffer(ReplayBuffer):
         """
         if self.on_permute == "remap":
             return  # old transitions stand in the newest order already
-        before, orders = self.orders.copy(), list(self.own_orders)
-        for number in np.unique(before[where]):
+        orders = list(self.own_orders)
+        for number in np.unique(self.orders[where]):
             orders.append(self._order(int(number))[sources])
-            self.orders[where & (before == number)] = -len(orders)
+            self.orders[where & (self.orders == number)] = -len(orders)
         # Orders in which no transition stands any longer are dropped.
         is_own = self.orders < 0
         used, places = np.unique(-1 - self.orders[is_own], return_inverse=True)
