@@ -21,15 +21,15 @@ train: $(READY)  ## train a sparse agent among 90 % noise features for a few min
 	$(BIN)/python train.py --algo sac --recipe anf --env HalfCheetah-v5 --noise 0.9 --replay-noise fresh -n 20000 --seed 0 -f logs/demo -P
 	$(BIN)/python evaluate.py logs/demo --episodes 5
 
-test: $(READY)   ## the whole test suite
-	$(BIN)/python -m pytest -q
+test: $(READY)   ## the whole test suite, on two cores
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-latest:     ## the suite with the newest versions that pyproject.toml allows, but for torch
 	$(PYTHON) -m venv --clear .venv-latest
 	grep '^torch==' constraints.txt > .venv-latest/torch.txt
 	.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-latest/torch.txt -e '.[test,video]'
 	.venv-latest/bin/python .ci/pins.py --show
-	.venv-latest/bin/python -m pytest -q
+	.venv-latest/bin/python -m pytest -q -n 2 --dist loadfile
 
 pins: $(READY)   ## whether constraints.txt pins all that is installed
 	$(BIN)/python .ci/pins.py

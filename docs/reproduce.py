@@ -218,7 +218,7 @@ def other_parts(name: str, parts: list[str], runs: list[Run], study_runs: list[S
 def section(name: str) -> list[str]:
     """The section of one study."""
     published, runs = read_rows(PUBLISHED / f"{name}.csv"), read_runs(RESULTS / f"{name}.csv")
-    study_runs = Study.load(EXPERIMENTS / f"{name}.toml").runs()
+    study_runs = Study.from_file(EXPERIMENTS / f"{name}.toml").runs()
     lines = [f"## {STUDIES[name]}", "", f"[{name}.toml](../experiments/{name}.toml): {len(study_runs):,} runs in all.", ""]
     for title in dict.fromkeys(row["figure"] for row in published):
         lines += figure(name, [row for row in published if row["figure"] == title], runs, study_runs)

@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(path: str, options: Options) -> int:
-    study = Study.load(path)
+    study = Study.from_file(path)
     runs = study.runs(options.scale, options.seeds, _names(options.parts), _names(options.methods))
     if not runs:
         raise ValueError("no run is left: no part chosen with --parts has a method chosen with --methods.")

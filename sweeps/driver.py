@@ -22,9 +22,11 @@ class Started(Protocol):
 
     reason: str
 
-    def poll(self) -> int | None: ...
+    def poll(self) -> int | None:
+        """``None`` while it goes on, then its exit code."""
 
-    def terminate(self) -> None: ...
+    def terminate(self) -> None:
+        """Ask it to save and stop."""
 
 
 @dataclass

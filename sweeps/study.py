@@ -92,7 +92,7 @@ class Study:
                     checked.add(agent)
 
     @classmethod
-    def load(cls, path: str | Path) -> Study:
+    def from_file(cls, path: str | Path) -> Study:
         """Read a study's file.
 
         Raises:

@@ -252,7 +252,7 @@ BAD_INPUT = [
     (["--eval-episodes", "0"], "eval-episodes must be at least 1"),
     (["--eval-freq", "-1"], "eval-freq must be 0 or more"),
     (["--seed", "4294967296"], "seed must be from 0 to 4294967295"),
-    (["--n-envs", "0"], "n-envs must be at least 1"),
+    (["--n-envs", "0"], "n-envs must be from 1 to 1000"),
     (["--buffer-size", "0"], "buffer-size must be at least 1"),
     (["--buffer-size", "1e15", "-n", "1e15"], "Use a smaller replay (--buffer-size "),
     (["--device", "gpu"], "device must be auto, cpu, cuda"),

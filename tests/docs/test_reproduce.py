@@ -28,7 +28,7 @@ def is_in(run, row):
 
 @pytest.mark.parametrize("name", [name for name in STUDIES if published(name)])
 def test_each_published_row_speaks_of_runs_of_the_study(name):
-    runs = Study.load(PAGE["EXPERIMENTS"] / f"{name}.toml").runs()
+    runs = Study.from_file(PAGE["EXPERIMENTS"] / f"{name}.toml").runs()
     of_row = [[run for run in runs if is_in(run, row)] for row in published(name)]
     assert all(of_row)
     for row, chosen in zip(published(name), of_row, strict=True):
@@ -122,7 +122,7 @@ def test_a_figure_shows_what_was_found_below_what_was_published(runs):
 
 
 def test_parts_without_a_figure_show_what_ran(tmp_path):
-    study = Study.load(PAGE["EXPERIMENTS"] / "transfer.toml").runs(parts=["kept", "cleared"], methods=["sac"])
+    study = Study.from_file(PAGE["EXPERIMENTS"] / "transfer.toml").runs(parts=["kept", "cleared"], methods=["sac"])
     names = ("part", "method", "env", "noise", "replay_noise", "seed", "step", "mean_return")
     curve = [("kept", "sac", "HalfCheetah-v5", 0.95, "exact", 0, step, 7 * step) for step in (10, 20)]
     write_results(tmp_path / "x.csv", [dict(zip(names, point, strict=True)) for point in curve])

@@ -18,7 +18,7 @@ every_study = pytest.mark.parametrize("name", STUDIES)
 
 @cache
 def load(name):
-    return Study.load(FOLDER / f"{name}.toml")
+    return Study.from_file(FOLDER / f"{name}.toml")
 
 
 @every_study

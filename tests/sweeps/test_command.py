@@ -124,7 +124,7 @@ def files(folders):
 
 
 def test_a_study_survives_everything_and_finds_what_its_runs_find_alone(path, tmp_path):
-    study = Study.load(path)
+    study = Study.from_file(path)
     alone, parent = tmp_path / "alone", tmp_path / "sweep" / "tiny"
     run_alone(study, alone)
     assert len(study.runs()) == 8

@@ -41,7 +41,7 @@ def write(tmp_path, text):
 
 @pytest.fixture
 def study(tmp_path):
-    return Study.load(write(tmp_path, TEXT))
+    return Study.from_file(write(tmp_path, TEXT))
 
 
 def test_the_product_of_each_part_and_each_run_once(study):
@@ -57,7 +57,7 @@ def test_the_product_of_each_part_and_each_run_once(study):
 
 
 def test_parts_go_before_methods_and_methods_before_options(tmp_path):
-    study = Study.load(write(tmp_path, TEXT + "n_timesteps = 7\n"))
+    study = Study.from_file(write(tmp_path, TEXT + "n_timesteps = 7\n"))
     steps = {(run.parts, run.method): run.config.n_timesteps for run in study.runs()}
     assert steps == {(("noise",), "anf-sac"): 1_000_000, (("noise",), "sac"): 500_000, (("more noise",), "anf-sac"): 7}
 

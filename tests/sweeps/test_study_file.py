@@ -50,7 +50,7 @@ def test_what_is_wrong_is_said_in_one_sentence_with_its_place(addition, message,
     # Keys of the file itself stand before its tables.
     path = write(tmp_path, text + addition if addition.startswith("[") else addition + "\n" + text)
     with pytest.raises(ValueError) as caught:
-        Study.load(path)
+        Study.from_file(path)
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
@@ -59,7 +59,7 @@ def test_what_is_wrong_is_said_in_one_sentence_with_its_place(addition, message,
 @pytest.mark.parametrize(("text", "message"), [("", "there are no methods"), ("[methods.a]", "there are no parts")])
 def test_a_study_needs_methods_and_parts(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        Study.load(write(tmp_path, text))
+        Study.from_file(write(tmp_path, text))
 
 
 def test_a_file_that_is_not_there_is_answered_with_the_closest(tmp_path):
@@ -67,4 +67,4 @@ def test_a_file_that_is_not_there_is_answered_with_the_closest(tmp_path):
     with pytest.raises(
         ValueError, match=r"cannot read .*stdy\.toml: No such file or directory\. Did you mean study\.toml\?"
     ):
-        Study.load(tmp_path / "stdy.toml")
+        Study.from_file(tmp_path / "stdy.toml")
