@@ -53,7 +53,7 @@ def test_both_hidden_layers_have_the_width(algo):
 
 
 def test_the_period_counts_updates_of_the_critics_for_both_networks():
-    schedules = arguments(algo="td3", period_updates=60, drop_fraction=0.3)[0]["recipe_kwargs"]
+    schedules = arguments(recipe="anf", algo="td3", period_updates=60, drop_fraction=0.3)[0]["recipe_kwargs"]
     assert schedules == {
         "actor": {"period_updates": 30, "fraction": 0.3},
         "critic": {"period_updates": 60, "fraction": 0.3},
