@@ -42,7 +42,7 @@ def search_figure(trials: Sequence[FrozenTrial], space: Space) -> Figure:
     _draw_best(panels[0], trials)
     panels[0].set_xlabel("trial")
     panels[0].xaxis.get_major_locator().set_params(integer=True)
-    panels[0].legend(frameon=False, fontsize=8, loc="best")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     for axes, (name, values) in zip(panels[1:], space.items(), strict=False):
         _draw_parameter(axes, trials, name, values)
     for axes in panels[: 1 + len(space)]:
