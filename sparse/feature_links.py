@@ -41,16 +41,7 @@ def link_features(
         ([3, 50], 16)
     """
     features = np.unique(features)
-    _require_features(features, layer)
-    old, n_out = layer.topology, layer.out_features
-    positions = (features[:, None] * n_out + np.arange(n_out)).ravel()
-    dropped = np.flatnonzero(~np.isin(old.positions, positions, assume_unique=True))
-    grown = np.setdiff1d(positions, old.positions, assume_unique=True)
-    topology, source = old.rewire(dropped, grown)
-    carry = Carry(source, layer.weight.device)
-    relink(layer, topology, carry, optimizer)
-    for target in targets:
-        relink(target, topology, carry)
+    move_features(layer, features, features, optimizer=optimizer, targets=targets)
 
 
 @torch.no_grad()
@@ -84,7 +75,8 @@ def move_features(
         >>> bool((layer.to_dense()[:, 3] == old[:, 7]).all()), float(layer.to_dense()[:, 50].abs().max())
         (True, 0.0)
     """
-    _require_features(features, layer)
+    if features.size == 0 or features.min() < 0 or features.max() >= layer.in_features:
+        raise ValueError(f"features must be some of 0 to {layer.in_features - 1}, got {features.tolist()}")
     if np.any((sources < -1) | (sources >= layer.in_features)):
         raise ValueError(f"sources must be -1 or some of 0 to {layer.in_features - 1}, got {sources.tolist()}")
     order, neurons = np.argsort(features), np.arange(layer.out_features)
@@ -125,8 +117,3 @@ def redraw(
         each.weight[chosen] = weight[chosen].to(each.weight)
         if features is None and each.bias is not None:
             each.bias.copy_(bias)
-
-
-def _require_features(features: np.ndarray, layer: SparseLinear) -> None:
-    if features.size == 0 or features.min() < 0 or features.max() >= layer.in_features:
-        raise ValueError(f"features must be some of 0 to {layer.in_features - 1}, got {features.tolist()}")
