@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..envs import make_ene
+from ..envs.mujoco_warnings import hush_deprecations
 
 _EVALUATION_SEEDS = 1_000_000
 
@@ -52,7 +52,7 @@ def make_vec_env(
         return make
 
     try:
-        _hush_deprecations()
+        hush_deprecations()
         envs = DummyVecEnv([maker(rank) for rank in range(n_envs)])
     except ValueError:
         raise
@@ -61,15 +61,6 @@ def make_vec_env(
         raise ValueError(f"cannot make the environment {ene_kwargs['env_id']}: {error}") from error
     envs.seed(seed)
     return envs
-
-
-def _hush_deprecations() -> None:
-    import mujoco
-
-    # MuJoCo calls settings deprecated that Gymnasium's own task files have. Users can do nothing about that; all else
-    # that MuJoCo warns of they shall see.
-    if mujoco.get_mju_user_warning() is None:
-        mujoco.set_mju_user_warning(lambda text: None if "is deprecated" in text else print(text, file=sys.stderr))
 
 
 def check_continuous(env: VecEnv, env_id: str, algo: str) -> None:
