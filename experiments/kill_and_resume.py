@@ -160,6 +160,7 @@ def contents(folder: Path) -> Iterator[tuple[str, Any]]:
         yield from _tensors(name, file)
     with np.load(folder / "evaluations.npz") as evaluations:
         yield from evaluations.items()
+    yield "features", (folder / "features.npz").read_bytes()
     for path in sorted(folder.glob("*.monitor.csv")):
         with path.open() as file:
             next(file)  # the time of the start

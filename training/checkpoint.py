@@ -25,10 +25,10 @@ from .progress import checkpoint_path, checkpoint_steps, checkpoints
 from .replay_file import filled_nbytes, read_replay, write_replay
 from .report import warn
 from .sealed import SealedWriter, check_seal, versions
-from .snapshot import read_snapshot, write_snapshot
+from .snapshot import array_nbytes, read_snapshot, write_snapshot
 
 _MODEL = "model.zip"
-_ROOM = 2**24  # bytes beyond model and replay, more than any state takes
+_ROOM = 2**24  # bytes beyond model, replay and the state's arrays, more than all else takes
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def save_checkpoint(folder: Path, model: Any, provenance: Provenance, state: dic
     path = checkpoint_path(folder, provenance.num_timesteps)
     part = io.BytesIO()
     write_model(model, part, provenance)
-    _require_room(folder, part.getbuffer().nbytes + filled_nbytes(model.replay_buffer) + _ROOM)
+    nbytes = part.getbuffer().nbytes + filled_nbytes(model.replay_buffer) + array_nbytes(state)
+    _require_room(folder, nbytes + _ROOM)
     with atomic_write(path) as file, SealedWriter(file, provenance.num_timesteps) as archive:
         archive.write(_MODEL, part.getbuffer())
         write_replay(archive, model.replay_buffer)

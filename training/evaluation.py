@@ -56,6 +56,7 @@ class PeriodicEvaluation(BaseCallback):
         save: writes the model to a path.
         stop: once this asks to stop, an evaluation is abandoned by :class:`Stopped`, and stays due.
         announce: receives one line for each evaluation.
+        observe: called once an evaluation has been played, before its best model and its row in the log are written.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class PeriodicEvaluation(BaseCallback):
         save: Callable[[Path], None],
         stop: StopRequest,
         announce: Callable[[str], None],
+        observe: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.env, self.every, self.episodes, self.seed = env, every, episodes, seed
-        self.folder, self.save, self.stop, self.announce = folder, save, stop, announce
+        self.folder, self.save, self.stop, self.announce, self.observe = folder, save, stop, announce, observe
         self.best = -np.inf
         self.history: list[tuple[int, Episodes]] = []
         self._periods = 0
@@ -105,6 +107,7 @@ class PeriodicEvaluation(BaseCallback):
             return
         played = evaluate(self.model, self.env, episodes=self.episodes, seed=self.seed, callback=self._leave_if_stopped)
         self._periods = periods
+        self.observe()
         self._record(played)
 
     def _leave_if_stopped(self, _locals: dict[str, Any], _globals: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ COMMAND = "command.txt"
 MODEL = "model.zip"
 BEST_MODEL = "best_model.zip"
 EVALUATIONS = "evaluations.npz"
+FEATURES = "features.npz"
 _LOCK = ".lock"  # only where folders cannot be locked
 
 

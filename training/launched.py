@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from .config import RunConfig
 from .device import spin_briefly
-from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, MODEL, FolderLock
+from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, FEATURES, MODEL, FolderLock
 from .journals import EVENTS, MONITORS
 from .launch import experiment
 from .options import spelling
@@ -107,7 +107,7 @@ def _prepared(config: RunConfig, lock: FolderLock) -> Run:
 
 
 def _remove_what_was_killed(folder: Path) -> None:
-    for pattern in (CONFIG, COMMAND, MODEL, BEST_MODEL, EVALUATIONS, PROGRESS, MONITORS, EVENTS, ".*.tmp"):
+    for pattern in (CONFIG, COMMAND, MODEL, BEST_MODEL, EVALUATIONS, FEATURES, PROGRESS, MONITORS, EVENTS, ".*.tmp"):
         for path in folder.glob(pattern):
             path.unlink()
 

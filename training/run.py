@@ -24,6 +24,7 @@ from .config import RunConfig
 from .device import resolve_device, set_threads
 from .environments import check_continuous, evaluation_seed, make_vec_env, relevant_features
 from .evaluation import PeriodicEvaluation
+from .feature_recorder import FeatureRecorder
 from .folder import COMMAND, CONFIG, MODEL, FolderLock, find_run, new_run_folder
 from .journals import EVENTS, MONITORS, cut_back
 from .memory import check_fits, human_bytes
@@ -149,6 +150,7 @@ class Run:
         check_fits(self.replay_nbytes, config.buffer_size, filled=config.n_timesteps)
         self.agent = self._make_agent()
         self.metrics = SparsityMetrics()
+        self.recorder = FeatureRecorder(folder, self.metrics)
         self.method = build_callbacks(config.recipe, self.planned_timesteps)
         self.stop = StopRequest()
         self.evaluation = self._make_evaluation() if config.eval_freq else None
@@ -175,6 +177,7 @@ class Run:
             save=lambda path: save_model(self.agent, path, self.provenance()),
             stop=self.stop,
             announce=self._announce,
+            observe=self.recorder.record,
         )
 
     def record(self, command: str) -> None:
@@ -257,6 +260,8 @@ class Run:
             callbacks.append(self.driver)
         if self.evaluation is not None:
             callbacks.append(self.evaluation)
+        # Behind the evaluation: what that records at the end is not recorded again.
+        callbacks.append(self.recorder)
         if self.config.save_freq:
             callbacks.append(PeriodicCheckpoint(self.config.save_freq, self.save))
         callbacks.append(StopOnRequest(self.stop))

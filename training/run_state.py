@@ -33,6 +33,7 @@ def run_state(run: Run, finished: bool) -> dict[str, Any]:
         "environments": None if None in environments else environments,
         "loop": loop_state(run.agent),
         "metrics": run.metrics.get_state(),
+        "features": run.recorder.get_state(),
         "method": [callback.get_state() if hasattr(callback, "get_state") else None for callback in run.method],
         "evaluation": None if run.evaluation is None else run.evaluation.get_state(),
         "monitors": journal_sizes(run.folder, MONITORS),
@@ -60,6 +61,9 @@ def restore_run(run: Run, state: dict[str, Any]) -> None:
 def _restore(run: Run, state: dict[str, Any]) -> None:
     set_loop_state(run.agent, state["loop"])
     run.metrics.set_state(state["metrics"])
+    # Checkpoints from before there was a feature history: it begins where the run goes on.
+    if "features" in state:
+        run.recorder.set_state(state["features"])
     for callback, saved in zip(run.method, state["method"], strict=True):
         if saved is not None:
             callback.set_state(saved)

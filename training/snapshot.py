@@ -41,6 +41,18 @@ def write_snapshot(archive: SealedWriter, tree: Any) -> None:
         archive.write_array(_member(number), array)
 
 
+def array_nbytes(tree: Any) -> int:
+    """Bytes of the arrays in such a tree.
+
+    Example:
+        >>> array_nbytes({"a": [np.zeros(3), {"b": np.zeros(2, np.uint8)}], "c": 1})
+        26
+    """
+    if isinstance(tree, dict | list | tuple | deque):
+        return sum(map(array_nbytes, tree.values() if isinstance(tree, dict) else tree))
+    return tree.nbytes if isinstance(tree, np.ndarray) else 0
+
+
 def read_snapshot(archive: zipfile.ZipFile) -> Any:
     """Read what :func:`write_snapshot` wrote; tuples and deques come back as lists, NumPy scalars as such.
 

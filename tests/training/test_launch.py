@@ -139,7 +139,14 @@ def test_a_run_that_is_stopped_and_killed_ends_like_an_undisturbed_one(undisturb
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path):
-    leftovers = ["config.json", "0.monitor.csv", "evaluations.npz", "events.out.tfevents.1", ".checkpoint_9.zip.x.tmp"]
+    leftovers = [
+        "config.json",
+        "0.monitor.csv",
+        "evaluations.npz",
+        "features.npz",
+        "events.out.tfevents.1",
+        ".checkpoint_9.zip.x.tmp",
+    ]
     for name in [*leftovers, "note"]:
         (tmp_path / name).write_text("half")
     process = start(ENDLESS, tmp_path)

@@ -1,0 +1,126 @@
+"""Records, while a run trains, what the first layers of its networks read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from ..agents.callbacks import SparsityMetrics
+from ..agents.networks import first_layer, networks
+from ..sparse.diagnostics import fan_out
+from ..sparse.strength import feature_strength
+from .atomic import atomic_write
+from .environments import relevant_features
+from .feature_history import FeatureHistory
+from .folder import FEATURES
+from .permutation import current_permutation
+
+MOST_RECORDS = 128
+
+
+class FeatureRecorder(BaseCallback):
+    """Keeps a run's feature history, and writes it to ``features.npz`` with each record.
+
+    A record is made whenever :meth:`record` is called, and when training ends. Once there are more than 128, every second
+    one goes, and so does every second one of those to come; the newest is always there.
+
+    Args:
+        folder: the run folder.
+        metrics: which knows the standard deviation of each feature.
+
+    Attributes:
+        history: The records so far; None before the first.
+
+    Example:
+        >>> import tempfile
+        >>> from stable_baselines3 import SAC
+        >>> from siftrl.training.feature_history import load_features
+        >>> folder, metrics = tempfile.mkdtemp(), SparsityMetrics()
+        >>> model = SAC("MlpPolicy", "Pendulum-v1").learn(10, callback=[metrics, FeatureRecorder(folder, metrics)])
+        >>> load_features(folder).links["actor"]
+        array([[256, 256, 256]], dtype=int32)
+    """
+
+    def __init__(self, folder: str | Path, metrics: SparsityMetrics) -> None:
+        super().__init__()
+        self.folder, self.metrics = Path(folder), metrics
+        self.history: FeatureHistory | None = None
+        self._n_seen = 0
+        self._content = b""
+
+    def get_state(self) -> dict[str, Any]:
+        """How many records were made, and the file, as plain values and arrays."""
+        return {"n_seen": self._n_seen, "file": np.frombuffer(self._content, np.uint8)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`get_state`, once training has started, with the same networks.
+
+        Raises:
+            ValueError: where it is that of other networks.
+        """
+        n_seen, content = state["n_seen"], state["file"].tobytes()
+        history = FeatureHistory.from_bytes(content) if content else None
+        if history is not None:
+            # Whatever can follow these records fits them.
+            history.followed_by(feature_record(self.model, self.training_env, None, history.timesteps[-1] + 1))
+        if type(n_seen) is not int or len(kept(n_seen)) != (0 if history is None else len(history.timesteps)):
+            raise ValueError(f"the feature history does not hold what is kept of {n_seen!r} records")
+        self.history, self._n_seen, self._content = history, n_seen, content
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        if self.history is None or self.history.timesteps[-1] < self.model.num_timesteps:
+            self.record()
+
+    def record(self) -> None:
+        """Add what the networks read now, and write the file."""
+        new = feature_record(self.model, self.training_env, self.metrics.feature_std, self.model.num_timesteps)
+        numbers, self._n_seen = [*kept(self._n_seen), self._n_seen], self._n_seen + 1
+        rows = np.flatnonzero(np.isin(numbers, kept(self._n_seen)))
+        self.history = new if self.history is None else self.history.followed_by(new).rows(rows)
+        self._content = self.history.to_bytes()
+        with atomic_write(self.folder / FEATURES) as file:
+            file.write(self._content)
+
+
+def feature_record(model: BaseAlgorithm, env: VecEnv, feature_std: np.ndarray | None, num_timesteps: int) -> FeatureHistory:
+    """What a SAC or TD3 model reads at one moment: a history of one record.
+
+    Args:
+        model: sparse or dense.
+        env: its training environments; the first tells order and real features.
+        feature_std: float ``(F,)``; None where it is not known, which counts as ones.
+        num_timesteps: environment steps done.
+    """
+    n_features = model.observation_space.shape[0]
+    relevant = relevant_features(env)
+    std = np.ones(n_features) if feature_std is None else feature_std
+    nets = networks(model)
+    return FeatureHistory(
+        timesteps=np.array([num_timesteps], np.int64),
+        permutation=np.array([current_permutation(env)], np.int64),
+        relevant=np.array([[] if relevant is None else relevant], np.int64),
+        feature_std=std[None].astype(np.float32),
+        links={name: fan_out(first_layer(net))[None, :n_features].astype(np.int32) for name, net in nets.items()},
+        strength={name: feature_strength(net)[None, :n_features].astype(np.float32) for name, net in nets.items()},
+    )
+
+
+def kept(n_seen: int) -> list[int]:
+    """Which of so many records are kept: every first, second, fourth, ... one, and the newest.
+
+    Example:
+        >>> kept(3), len(kept(128)), kept(131)[-3:]
+        ([0, 1, 2], 128, [126, 128, 130])
+    """
+    stride = 1
+    while len(range(0, n_seen, stride)) + bool((n_seen - 1) % stride) > MOST_RECORDS:
+        stride *= 2
+    return sorted({*range(0, n_seen, stride), *range(n_seen)[-1:]})
