@@ -28,6 +28,8 @@ def noise_replay_kwargs(env: VecEnv) -> dict[str, Any] | None:
     """
     if not env.has_attr("noise_source"):
         return None
+    if env.has_attr("corrupts_noise") and any(env.get_attr("corrupts_noise")):
+        return None
     sources = set(env.get_attr("noise_source"))
     series = set(env.get_attr("permutations")) if env.has_attr("permutations") else {None}
     if len(sources) > 1 or len(series) > 1:

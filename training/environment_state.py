@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from stable_baselines3.common.monitor import Monitor
 
-from ..envs import NoiseFeatures, PermuteFeatures
+from ..envs import CorruptFeatures, NoiseFeatures, PermuteFeatures
 
 # What changes in a wrapper from step to step. The checker looks at the first reset and step only and changes nothing.
 _ATTRIBUTES: dict[type, tuple[str, ...]] = {
@@ -29,6 +29,7 @@ _ATTRIBUTES: dict[type, tuple[str, ...]] = {
         "current_reset_info",
     ),
 }
+_OURS = (NoiseFeatures, PermuteFeatures, CorruptFeatures)  # which tell their state themselves
 _CLASSIC_CONTROL = "gymnasium.envs.classic_control."
 
 
@@ -37,13 +38,13 @@ def environment_state(env: gym.Env) -> dict[str, Any] | None:
 
     Args:
         env: a MuJoCo or classic-control task of Gymnasium, in the wrappers of ``gymnasium.make``,
-            :func:`siftrl.envs.make_ene` and SB3's monitor.
+            :func:`siftrl.envs.make_ene` and SB3's monitor, and :class:`siftrl.envs.CorruptFeatures`.
 
     Returns:
         The state, or ``None`` for other tasks and wrappers, which may hide anything.
     """
     wrappers = list(_wrappers(env))
-    if not all(type(wrapper) in {*_ATTRIBUTES, NoiseFeatures, PermuteFeatures} for wrapper in wrappers):
+    if not all(type(wrapper) in {*_ATTRIBUTES, *_OURS} for wrapper in wrappers):
         return None
     task = env.unwrapped
     physics = _mujoco_state(task) if _is_mujoco(task) else None
@@ -86,7 +87,7 @@ def _wrappers(env: gym.Env) -> Iterator[gym.Wrapper]:
 
 
 def _wrapper_state(wrapper: gym.Wrapper) -> dict[str, Any]:
-    if isinstance(wrapper, NoiseFeatures | PermuteFeatures):
+    if isinstance(wrapper, _OURS):
         return wrapper.get_wrapper_state()
     state = {name: getattr(wrapper, name) for name in _ATTRIBUTES[type(wrapper)]}
     if isinstance(wrapper, Monitor):
@@ -95,7 +96,7 @@ def _wrapper_state(wrapper: gym.Wrapper) -> dict[str, Any]:
 
 
 def _set_wrapper_state(wrapper: gym.Wrapper, state: dict[str, Any]) -> None:
-    if isinstance(wrapper, NoiseFeatures | PermuteFeatures):
+    if isinstance(wrapper, _OURS):
         wrapper.set_wrapper_state(state)
         return
     for name in _ATTRIBUTES[type(wrapper)]:

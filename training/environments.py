@@ -28,6 +28,7 @@ def make_vec_env(
     seed: int,
     monitor_folder: Path | None = None,
     append: bool = False,
+    wrap: Callable[[gym.Env], gym.Env] | None = None,
 ) -> VecEnv:
     """Environments in SB3's vectorised form, seeded ``seed``, ``seed + 1``, …; their resets so seeded too.
 
@@ -37,6 +38,7 @@ def make_vec_env(
         seed: of the first one.
         monitor_folder: where ``<number>.monitor.csv`` files with return and length of each episode go, if anywhere.
         append: go on writing the files that are there.
+        wrap: what else to put around each environment, within its monitor.
 
     Raises:
         ValueError: for a task that does not exist or cannot be buried in noise.
@@ -46,6 +48,7 @@ def make_vec_env(
         def make() -> gym.Env:
             env = make_ene(**ene_kwargs)
             env.action_space.seed(seed + rank)
+            env = env if wrap is None else wrap(env)
             file = None if monitor_folder is None else str(monitor_folder / str(rank))
             return Monitor(env, file, override_existing=not append)
 
