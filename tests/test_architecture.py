@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "reports", "selection", "sparse", "sweeps", "training", "tuning")
+FOLDERS = ("agents", "envs", "export", "reports", "selection", "sparse", "sweeps", "training", "tuning")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
     "sweeps": {"names", "reports", "training"},
+    "export": {"names", "sparse", "agents", "training"},
     "tuning": {"names", "reports", "sparse", "agents", "training"},
     "train": {*MODULES, *FOLDERS},
     "evaluate": {*MODULES, *FOLDERS},
@@ -159,6 +160,8 @@ def test_tests_stand_where_their_subjects_do():
         ("import siftrl.sparse", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents", "sklearn")),
         ("import siftrl.reports", ("torch", "stable_baselines3", "gymnasium.envs.mujoco", "matplotlib", "scipy")),
         ("import siftrl.selection", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
+        ("import siftrl.export.runner", ("torch", "stable_baselines3", "onnx", "onnxruntime", "gymnasium.envs.mujoco")),
+        ("import siftrl.export.command", ("torch", "stable_baselines3", "onnx", "onnxruntime")),
         ("import siftrl.tuning.command", ("torch", "stable_baselines3", "optuna", "matplotlib")),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..agents.filter import FilterRow, filter_report
 from . import report
 from .agent import saved_agent, weights_only_agent
 from .archive import Provenance, inspect_model, read_provenance
-from .atomic import atomic_write_text
+from .atomic import atomic_write_text, check_writable
 from .device import resolve_device
 from .environments import evaluation_seed, make_vec_env, relevant_features
 from .evaluation import Episodes, evaluate
@@ -94,7 +93,8 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     path = find_model(model)
     inspect_model(path)
     for output in (wishes.json, wishes.video):
-        _check_writable(output)
+        if output is not None:
+            check_writable(output)
     film = None
     if wishes.video is not None:
         check_video(Path(wishes.video))
@@ -172,18 +172,6 @@ def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) ->
         # Orders exist only in a permuted environment; this one changes its order never by itself, and starts with its own.
         environment["permute_every"] = sys.maxsize
     return environment
-
-
-def _check_writable(output: str | None) -> None:
-    if output is None:
-        return
-    path = Path(output)
-    if path.is_dir():
-        raise ValueError(f"cannot write to {path}: it is a folder.")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write to {path}: there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write to {path}: its folder is read-only.")
 
 
 def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) -> None:

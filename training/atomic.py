@@ -48,6 +48,21 @@ def atomic_write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text.encode())
 
 
+def check_writable(path: str | os.PathLike) -> None:
+    """Check that a file can be written, before there is anything to write.
+
+    Raises:
+        ValueError: where it is a folder, or its folder is missing or read-only.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"cannot write to {path}: it is a folder.")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write to {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write to {path}: its folder is read-only.")
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writes that a kill broke off; to be called where nobody else writes to ``folder``."""
     for path in folder.glob(".*.tmp"):
