@@ -8,6 +8,7 @@ from pathlib import Path
 
 from siftrl.training.config import DISTRIBUTIONS
 from siftrl.training.device import spin_briefly
+from siftrl.training.disturbance import FEATURES, parse_disturbances
 from siftrl.training.options import (
     AT_LEAST_ONE,
     NOISE_FRACTION,
@@ -15,6 +16,7 @@ from siftrl.training.options import (
     NOT_NEGATIVE,
     OptionParser,
     check_options,
+    one_of,
     option,
 )
 
@@ -32,6 +34,8 @@ examples:
   # what if the noise were twice as loud, or the features stood in another order?
   python evaluate.py logs/demo --noise-std 2
   python evaluate.py logs/demo --permutation 1
+  # what if each sensor had an error of its own, and all were two steps late?
+  python evaluate.py logs/demo --corrupt bias:3,delay:2
   # a model that was trained with Stable-Baselines3 elsewhere, and a video of its first episode
   python evaluate.py sac_hopper.zip --env Hopper-v5 --video hopper.gif
 
@@ -62,6 +66,14 @@ class Options:
     live_noise: int | None = option(
         None, "let only K noise features live and hold the rest at 0", rule=NOT_NEGATIVE, group=_CHANGE, metavar="K"
     )
+    corrupt: str | None = option(
+        None,
+        "let sensors fail: a name and a severity from 1 to 5, or several with commas; docs/robustness.md has the names",
+        rule=NOT_EMPTY,
+        group=_CHANGE,
+        metavar="NAME:SEVERITY",
+    )
+    corrupt_features: str = option("all", "with --corrupt, which sensors fail", rule=one_of(*FEATURES), group=_CHANGE)
     env: str | None = option(
         None, "the task's Gymnasium id; needed for a zip of other origin", rule=NOT_EMPTY, group=_CHANGE, metavar="ID"
     )
@@ -74,6 +86,9 @@ class Options:
 
     def __post_init__(self) -> None:
         check_options(self)
+        parse_disturbances(self.corrupt)
+        if self.corrupt is None and self.corrupt_features != "all":
+            raise ValueError("corrupt-features says which sensors fail, and needs --corrupt to say how.")
 
 
 def main(argv: list[str] | None = None) -> int:

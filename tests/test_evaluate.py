@@ -143,6 +143,21 @@ def test_features_that_never_move_are_ranked_last(run, tmp_path):
     assert held["strength_ratio"] == evaluate(tmp_path, run, "--episodes", 1)["links"]["actor"]["strength_ratio"]
 
 
+def test_sensors_can_fail(run, tmp_path, capsys):
+    clean = evaluate(tmp_path, run, "--episodes", 2)
+    assert (clean["corruptions"], clean["clean_mean_reward"]) == ([], None)
+    figures = evaluate(tmp_path, run, "--episodes", 2, "--corrupt", "bias:5,fgsm:1", "--corrupt-features", "real")
+    assert figures["corruptions"] == [
+        {"name": "bias", "severity": 5, "level": 0.8},
+        {"name": "fgsm", "severity": 1, "level": 0.05},
+    ]
+    assert figures["clean_mean_reward"] == clean["mean_reward"]
+    assert figures["episode_rewards"] != clean["episode_rewards"]
+    output = capsys.readouterr().out
+    assert "then with bias:5 (0.8 standard deviations), fgsm:1 (0.05 standard deviations):" in output
+    assert output.count("Return over 2 episodes") == 3
+
+
 def test_actions_can_be_drawn(run, tmp_path):
     drawn = evaluate(tmp_path, run, "--episodes", 3, "--stochastic")
     assert drawn["episode_rewards"] != evaluate(tmp_path, run, "--episodes", 3)["episode_rewards"]
@@ -210,6 +225,10 @@ BAD_INPUT = [
     (lambda run, tmp: [str(run), "--noise-std", "-1"], "noise-std must be 0 or more"),
     (lambda run, tmp: [str(run), "--noise-distribution", "unifrom"], "Did you mean uniform?"),
     (lambda run, tmp: [str(run), "--live-noise", "37"], "37"),
+    (lambda run, tmp: [str(run), "--corrupt", "gausian:3"], "Did you mean gaussian?"),
+    (lambda run, tmp: [str(run), "--corrupt", "gaussian:9"], "severity from 1 to 5, not 9"),
+    (lambda run, tmp: [str(run), "--corrupt", "bias:1", "--corrupt-features", "reel"], "Did you mean real?"),
+    (lambda run, tmp: [str(run), "--corrupt-features", "real"], "needs --corrupt"),
     (lambda run, tmp: [str(run), "--env", "Hopper-v5"], "reads 40 features, but this environment has 110"),
     (lambda run, tmp: [str(run), "--env", "Hoper-v5"], "Hopper-v5"),
     (lambda run, tmp: [str(run), "--device", "cuda:99"], "device cuda:99 is not there"),

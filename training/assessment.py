@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..agents.filter import FilterRow, filter_report
@@ -19,6 +18,7 @@ from .agent import saved_agent, weights_only_agent
 from .archive import Provenance, inspect_model, read_provenance
 from .atomic import atomic_write_text, check_writable
 from .device import resolve_device
+from .disturbance import Disturbance, ObservedMoments, check_disturbances, disturbed_env, parse_disturbances
 from .environments import evaluation_seed, make_vec_env, relevant_features
 from .evaluation import Episodes, evaluate
 from .folder import find_model
@@ -39,6 +39,8 @@ class Wishes(Protocol):
     noise_distribution: str | None
     permutation: int | None
     live_noise: int | None
+    corrupt: str | None
+    corrupt_features: str
     env: str | None
     noise: float | None
     json: str | None
@@ -56,6 +58,8 @@ class Assessment:
         played: returns and lengths.
         links: how each network's input layer spends its links, and ranks the features, scaled by their standard deviation
             in the observations played; empty for agents without actor and critics.
+        disturbances: what went wrong in these episodes.
+        clean: the same number of episodes where nothing did, if something did.
     """
 
     model: Path
@@ -63,6 +67,8 @@ class Assessment:
     permutation: int
     played: Episodes
     links: dict[str, FilterRow]
+    disturbances: tuple[Disturbance, ...] = ()
+    clean: Episodes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures for a JSON file; a task without noise has ``None`` links per noise feature."""
@@ -77,6 +83,8 @@ class Assessment:
             "std_reward": float(np.std(self.played.returns)),
             "episode_rewards": self.played.returns,
             "episode_lengths": self.played.lengths,
+            "corruptions": [{"name": one.name, "severity": one.severity, "level": one.level} for one in self.disturbances],
+            "clean_mean_reward": None if self.clean is None else float(np.mean(self.clean.returns)),
             "links": {
                 network: {name: None if math.isnan(value) else value for name, value in row._asdict().items()}
                 for network, row in self.links.items()
@@ -102,30 +110,37 @@ def assess(model: str, wishes: Wishes) -> Assessment:
         film = FirstEpisode()
     provenance = read_provenance(path)
     environment = environment_of(path, provenance, wishes)
+    disturbances = parse_disturbances(wishes.corrupt)
+    check_disturbances(environment, disturbances, wishes.corrupt_features)
     env = make_vec_env(environment, seed=evaluation_seed(wishes.seed))
     permutation = provenance.permutation if wishes.permutation is None and provenance else wishes.permutation
     if permutation is not None and env.has_attr("permutations"):
         env.env_method("set_permutation", permutation)
     agent = _load(path, provenance, env, wishes)
     reads_features = hasattr(agent, "critic")
-    observed = RunningMeanStd(epsilon=0.0, shape=env.observation_space.shape)
+    observed = ObservedMoments(env.observation_space.shape[0])
+    clean = None
+    if disturbances:
+        moments = ObservedMoments(env.observation_space.shape[0])
+        clean = _play(agent, env, wishes, moments)
+        env = disturbed_env(
+            environment,
+            disturbances,
+            agent=agent,
+            moments=moments,
+            seed=evaluation_seed(wishes.seed),
+            features=wishes.corrupt_features,
+            permutation=permutation,
+        )
 
     def watch(locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
-        if reads_features:
-            observed.update(locals_["observations"])
+        observed(locals_, globals_)
         if film is not None:
             film(locals_, globals_)
 
-    played = evaluate(
-        agent,
-        env,
-        episodes=wishes.episodes,
-        seed=evaluation_seed(wishes.seed),
-        deterministic=not wishes.stochastic,
-        callback=watch,
-    )
-    links = filter_report(agent, relevant_features(env), np.sqrt(observed.var)) if reads_features else {}
-    assessment = Assessment(path, environment, current_permutation(env), played, links)
+    played = _play(agent, env, wishes, watch)
+    links = filter_report(agent, relevant_features(env), observed.std) if reads_features else {}
+    assessment = Assessment(path, environment, current_permutation(env), played, links, disturbances, clean)
     _show(assessment, env, provenance)
     if film is not None:
         write_video(Path(wishes.video), film.frames, env.metadata.get("render_fps", 30))
@@ -133,6 +148,17 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     if wishes.json is not None:
         atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
     return assessment
+
+
+def _play(agent: Any, env: VecEnv, wishes: Wishes, callback: Any) -> Episodes:
+    return evaluate(
+        agent,
+        env,
+        episodes=wishes.episodes,
+        seed=evaluation_seed(wishes.seed),
+        deterministic=not wishes.stochastic,
+        callback=callback,
+    )
 
 
 def _load(path: Path, provenance: Provenance | None, env: VecEnv, wishes: Wishes) -> Any:
@@ -192,11 +218,16 @@ def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) ->
     )
     if assessment.links:
         report.show(report.link_table({"": assessment.links}))
-    returns, lengths = np.array(assessment.played.returns), np.array(assessment.played.lengths)
+    if assessment.clean is not None:
+        print(f"{_in_words(assessment.clean)}; then with {', '.join(one.in_words for one in assessment.disturbances)}:")
+    print(_in_words(assessment.played))
+
+
+def _in_words(played: Episodes) -> str:
+    returns, lengths = np.array(played.returns), np.array(played.lengths)
     if len(returns) == 1:
-        print(f"Return of 1 episode: {returns[0]:,.1f}; length {lengths[0]:,}")
-        return
-    print(
+        return f"Return of 1 episode: {returns[0]:,.1f}; length {lengths[0]:,}"
+    return (
         f"Return over {len(returns)} episodes: {returns.mean():,.1f} ± {returns.std():,.1f} "
         f"(min {returns.min():,.1f}, max {returns.max():,.1f}); length {lengths.mean():,.1f}"
     )

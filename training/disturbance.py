@@ -76,12 +76,17 @@ class Disturbance:
         """How strong, in the disturbance's own unit."""
         return DISTURBANCES[self.name].levels[self.severity - 1]
 
+    @property
+    def in_words(self) -> str:
+        """Its level too: ``gaussian:3 (0.2 standard deviations)``."""
+        return f"{self} ({self.level:g} {DISTURBANCES[self.name].unit})"
+
     def __str__(self) -> str:
         return f"{self.name}:{self.severity}"
 
 
-def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
-    """Read ``NAME:SEVERITY``, or several with commas between them, which are applied in this order.
+def parse_disturbances(text: str | None) -> tuple[Disturbance, ...]:
+    """Read ``NAME:SEVERITY``, or several with commas between them, which are applied in this order; ``None`` means none.
 
     Raises:
         ValueError: what is no disturbance, naming the closest one, or has no severity.
@@ -94,8 +99,8 @@ def parse_disturbances(text: str) -> tuple[Disturbance, ...]:
             ...
         ValueError: corrupt must be one of gaussian, impulse, ..., noise-distribution, not 'gausian'. Did you mean gaussian?
     """
-    disturbances = []
-    for part in text.split(","):
+    disturbances: list[Disturbance] = []
+    for part in () if text is None else text.split(","):
         name, _, severity = part.strip().partition(":")
         known(name, DISTURBANCES, "corrupt")
         if not severity.isdecimal():
@@ -131,6 +136,27 @@ class ObservedMoments:
         return np.sqrt(self._running.var)
 
 
+def check_disturbances(ene_kwargs: dict[str, Any], disturbances: Sequence[Disturbance], features: str) -> None:
+    """Check that an environment can have them.
+
+    Args:
+        ene_kwargs: arguments of :func:`siftrl.envs.make_ene`.
+        disturbances: what is to go wrong.
+        features: ``"all"``, ``"real"`` or ``"noise"``: which sensors are to fail.
+
+    Raises:
+        ValueError: where it lacks the noise features for that.
+    """
+    known(features, FEATURES, "corrupt-features")
+    if ene_kwargs["noise_fraction"]:
+        return
+    env_id = ene_kwargs["env_id"]
+    if other := [str(one) for one in disturbances if one.name in OTHER_NOISE]:
+        raise ValueError(f"corrupt {other[0]} needs noise features, and {env_id} has none here.")
+    if features != "all":
+        raise ValueError(f"corrupt-features must be all, not {features}: {env_id} has no noise features here.")
+
+
 def disturbed_env(
     ene_kwargs: dict[str, Any],
     disturbances: Sequence[Disturbance],
@@ -162,11 +188,7 @@ def disturbed_env(
     """
     from .environments import make_vec_env, relevant_features
 
-    known(features, FEATURES, "corrupt-features")
-    if not ene_kwargs["noise_fraction"] and (other := [str(one) for one in disturbances if one.name in OTHER_NOISE]):
-        raise ValueError(f"corrupt {other[0]} needs noise features, and {ene_kwargs['env_id']} has none here.")
-    if not ene_kwargs["noise_fraction"] and features != "all":
-        raise ValueError(f"corrupt-features must be all, not {features}: {ene_kwargs['env_id']} has no noise features here.")
+    check_disturbances(ene_kwargs, disturbances, features)
 
     def wrap(env: gym.Env) -> gym.Env:
         for one in disturbances:
