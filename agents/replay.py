@@ -275,7 +275,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         source = self.noise_source
         whole = np.empty((len(described.real), source.n_features), np.float32)
         whole[:, : source.n_real] = described.real
-        source.fill(described.keys, whole[:, source.n_real :])
+        source.fill(described.keys, whole[:, source.n_real :], described.real)
         if self._keeps_order:
             return whole
         reordered = np.empty_like(whole)
@@ -291,9 +291,13 @@ class NoiseReplayBuffer(ReplayBuffer):
         Args:
             described: whose numbers.
         """
-        source, n_rows = self.noise_source, len(described.real)
+        source, rows = self.noise_source, np.arange(len(described.real))[:, None]
+        real = described.real.reshape(-1), rows * source.n_real, [source.n_real]
+        if source.adds_to_real:  # sums lie nowhere yet
+            sums = np.empty((len(rows), source.n_noise), np.float32)
+            source.fill(described.keys, sums, described.real)
+            return Slices.join(real, (sums.reshape(-1), rows * source.n_noise, [source.n_noise]))
         noise = source.segments(described.keys)
-        real = described.real.reshape(-1), np.arange(n_rows)[:, None] * source.n_real, [source.n_real]
         return Slices.join(real, (noise.table, noise.offsets, noise.widths))
 
     def sample_shared(self, batch_size: int) -> ReplayBufferSamples:

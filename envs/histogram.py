@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from .spaces import flat_box
+from .recording import play, spec_json
 
 N_BINS = 100
 
@@ -57,6 +57,13 @@ class FeatureHistogram:
         """How many features the histogram describes."""
         return len(self.counts)
 
+    @cached_property
+    def std(self) -> np.ndarray:
+        """Standard deviation of each feature, float64 (features,), to within its bins."""
+        values, weights = (self.edges[:, :-1] + self.edges[:, 1:]) / 2, self.counts / self.counts.sum(axis=1, keepdims=True)
+        mean = (values * weights).sum(axis=1, keepdims=True)
+        return np.sqrt((np.square(values - mean) * weights).sum(axis=1))
+
     @classmethod
     def record(cls, task: str | EnvSpec, n_steps: int = 10_000, seed: int = 0) -> FeatureHistogram:
         """Watch a seeded copy of a task under random actions.
@@ -78,11 +85,7 @@ class FeatureHistogram:
         """
         if n_steps < 1:
             raise ValueError(f"n_steps must be at least 1, got {n_steps!r}")
-        spec = gym.spec(task) if isinstance(task, str) else task
-        if spec.max_episode_steps is None and spec.id in gym.registry:
-            spec = replace(spec, max_episode_steps=gym.spec(spec.id).max_episode_steps)
-        kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
-        return _record(replace(spec, kwargs=kwargs).to_json(), n_steps, seed)
+        return _record(spec_json(task), n_steps, seed)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureHistogram:
@@ -131,20 +134,10 @@ class FeatureHistogram:
 
 
 @lru_cache(maxsize=8)
-def _record(spec_json: str, n_steps: int, seed: int) -> FeatureHistogram:
+def _record(task: str, n_steps: int, seed: int) -> FeatureHistogram:
     """Record once for all environments of a vector."""
-    env = gym.make(EnvSpec.from_json(spec_json))
-    try:
-        space = flat_box(env, "FeatureHistogram")
-        env.action_space.seed(seed)
-        env.reset(seed=seed)
-        seen = np.empty((n_steps, *space.shape))
-        for step in range(n_steps):
-            seen[step], _, terminated, truncated, _ = env.step(env.action_space.sample())
-            if terminated or truncated:
-                env.reset()
-    finally:
-        env.close()
+    followed = (observation.copy() for observation, is_first in play(task, seed) if not is_first)
+    seen = np.array(list(islice(followed, n_steps)), np.float64)
     low, high = seen.min(axis=0), seen.max(axis=0)
     bins = ((seen - low) / np.where(high > low, high - low, 1) * N_BINS).astype(np.int64).clip(0, N_BINS - 1)
     counts = np.stack([np.bincount(column, minlength=N_BINS) for column in bins.T])

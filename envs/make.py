@@ -25,6 +25,8 @@ def make_ene(
     histogram: str | os.PathLike[str] | None = None,
     noise_seed: int | None = None,
     live_noise: int | None = None,
+    noise_correlation: float = 0.95,
+    recording: str | os.PathLike[str] | None = None,
     permute: bool = False,
     permute_every: int | None = None,
     permutation_seed: int = 0,
@@ -35,12 +37,14 @@ def make_ene(
     Args:
         env_id: id or spec of the task: any that observes a vector of numbers.
         noise_fraction: share of noise among all features, in [0, 1).
-        noise_distribution: ``"normal"``, ``"uniform"`` or ``"imitate"``; see :class:`NoiseFeatures`, also for the next
-            four.
+        noise_distribution: ``"normal"``, ``"uniform"``, ``"imitate"``, ``"autoregressive"``, ``"brownian"``,
+            ``"shadow"`` or ``"copies"``; see :class:`NoiseFeatures`, also for the next six.
         noise_std: standard deviation of the noise.
-        histogram: file for ``"imitate"``.
+        histogram: file for ``"imitate"`` and ``"copies"``.
         noise_seed: what the noise comes from; ``None``: the seed of the reset.
         live_noise: how many noise features vary; ``None``: all.
+        noise_correlation: of ``"autoregressive"`` noise with what it was a step before.
+        recording: file for ``"shadow"``.
         permute: whether one fixed random order of the features stands for good.
         permute_every: environment steps from one order of the features to the next; the task's own order comes first.
         permutation_seed: of the orders.
@@ -70,7 +74,17 @@ def make_ene(
             f"permute=True (one order for good) excludes permute_every={permute_every!r} (a new order now and then)"
         )
     env = _make_task(env_id, kwargs)
-    env = NoiseFeatures(env, noise_fraction, noise_distribution, noise_std, histogram, noise_seed, live_noise)
+    env = NoiseFeatures(
+        env,
+        noise_fraction,
+        noise_distribution,
+        noise_std,
+        histogram,
+        noise_seed,
+        live_noise,
+        noise_correlation,
+        recording,
+    )
     if permute or permute_every is not None:
         env = PermuteFeatures(env, permutation_seed, permute_every)
     return env

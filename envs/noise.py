@@ -11,13 +11,17 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
+from ..names import known
 from .histogram import FeatureHistogram
 from .noise_source import NoiseSource
+from .noise_tables import KINDS
+from .recording import Recording
 from .spaces import flat_box
 
 _STREAM_TAG = 0x401CE  # keeps the noise's random numbers apart from the task's, which come from the same seed
 
 _MOST_FEATURES = 10_000_000
+_RECORDS = {"histogram": FeatureHistogram, "recording": Recording}
 
 
 def total_features(n_real: int, noise_fraction: float) -> int:
@@ -60,20 +64,27 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
 
     Observations are float32 vectors: the real features first, then the noise. The task, its random numbers included,
     is untouched. ``info["noise_key"]`` (uint64 (2,)) holds the observation's key ``(stream, t)``, from which
-    ``noise_source`` gives the noise again. Each episode has its own stream; t is 0 at the reset and counts the
-    environment steps. So within an episode an observation's key is its successor's with t − 1.
+    ``noise_source`` gives the noise again; of ``"copies"``, from the key and the real features. Each episode has its own
+    stream; t is 0 at the reset and counts the environment steps. So within an episode an observation's key is its
+    successor's with t − 1.
 
     Args:
         env: the task.
         noise_fraction: share of noise among all features, in [0, 1); see :func:`total_features`.
-        distribution: ``"normal"``, ``"uniform"`` or ``"imitate"``; see :class:`NoiseSource`.
-        std: standard deviation of normal and uniform noise.
-        histogram: an ``.npz`` file for ``"imitate"``; see :meth:`FeatureHistogram.load`. ``None``: 10 000 random steps
-            of a copy of the task.
+        distribution: ``"normal"``, ``"uniform"``, ``"imitate"``, ``"autoregressive"``, ``"brownian"``, ``"shadow"`` or
+            ``"copies"``; see :class:`NoiseSource`.
+        std: standard deviation of the noise; of ``"imitate"`` and ``"shadow"`` what it is multiplied with, of
+            ``"copies"`` that of what they are off by, in standard deviations of the real feature.
+        histogram: an ``.npz`` file for ``"imitate"`` and ``"copies"``; see :meth:`FeatureHistogram.load`. ``None``:
+            10 000 random steps of a copy of the task.
         noise_seed: what the noise comes from, together with the count of episodes since the last seeded reset.
             Environments that share a noise_seed share their noise. ``None``: the seed of the last ``reset(seed=...)``,
             or fresh entropy where there was none.
         live_noise: only this many noise features vary, the others stay 0; ``None``: all vary.
+        correlation: of ``"autoregressive"`` noise with what it was a step before.
+        recording: an ``.npz`` file for ``"shadow"``, such as of a trained agent; see :func:`~siftrl.envs.recording.watch`.
+            ``None``: 20 000 random steps of a copy of the task, which take from one second (Pendulum-v1, HalfCheetah-v5)
+            to ten (Humanoid-v5), once in a process.
 
     Raises:
         TypeError: no Box observations.
@@ -104,14 +115,16 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
         histogram: str | os.PathLike[str] | None = None,
         noise_seed: int | None = None,
         live_noise: int | None = None,
+        correlation: float = 0.95,
+        recording: str | os.PathLike[str] | None = None,
     ):
         space = flat_box(env, "NoiseFeatures")
         if env.has_wrapper_attr("noise_source"):
             raise ValueError(f"env must not have noise features yet, got {env}: wrap the task itself")
         n_real = space.shape[0]
         n_noise = total_features(n_real, noise_fraction) - n_real
-        noise_fraction, std = float(str(noise_fraction)), float(std)
-        histogram = None if histogram is None else os.fspath(histogram)
+        noise_fraction, std, correlation = float(str(noise_fraction)), float(std), float(correlation)
+        histogram, recording = (None if file is None else os.fspath(file) for file in (histogram, recording))
         noise_seed, live_noise = (None if n is None else int(n) for n in (noise_seed, live_noise))
         if noise_seed is not None and noise_seed < 0:
             raise ValueError(f"noise_seed must not be negative, got {noise_seed!r}")
@@ -124,11 +137,20 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
             histogram=histogram,
             noise_seed=noise_seed,
             live_noise=live_noise,
+            correlation=correlation,
+            recording=recording,
         )
         gym.Wrapper.__init__(self, env)
         self.noise_fraction = noise_fraction
         self.noise_source = NoiseSource(
-            n_real, n_noise, distribution, std, _histogram(env, distribution, histogram), n_live=live_noise
+            n_real,
+            n_noise,
+            distribution,
+            std,
+            _of_the_task(env, distribution, "histogram", histogram),
+            live_noise,
+            correlation,
+            _of_the_task(env, distribution, "recording", recording),
         )
         self.observation_space = _extended(space, self.noise_source)
         self._noise_seed = noise_seed
@@ -184,24 +206,22 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
         source = self.noise_source
         whole = np.empty(source.n_features, np.float32)
         whole[: source.n_real] = observation
-        source.fill(self._key[None], whole[None, source.n_real :])
+        source.fill(self._key[None], whole[None, source.n_real :], whole[None, : source.n_real])
         return whole
 
 
-def _histogram(env: gym.Env, distribution: str, path: str | None) -> FeatureHistogram | None:
-    """Load the histogram, or record it from a copy of the task, where the distribution needs one."""
-    if path is not None and distribution != "imitate":
-        raise ValueError(f"histogram must be None unless distribution is 'imitate', got {path!r} for {distribution!r}")
-    if distribution != "imitate":
+def _of_the_task(env: gym.Env, distribution: str, name: str, file: str | None) -> FeatureHistogram | Recording | None:
+    """What the distribution must know of the task: loaded from the file, or recorded from a copy of the task."""
+    if name not in KINDS[known(distribution, KINDS, "distribution")].needs:
+        if file is not None:
+            users = " or ".join(repr(kind) for kind in KINDS if name in KINDS[kind].needs)
+            raise ValueError(f"{name} must be None unless distribution is {users}, got {file!r} for {distribution!r}")
         return None
-    if path is not None:
-        return FeatureHistogram.load(path)
+    if file is not None:
+        return _RECORDS[name].load(file)
     if env.spec is None:
-        raise ValueError(
-            f"histogram must name a file where the task cannot be copied: {env} was not made by gymnasium.make "
-            "(write one with FeatureHistogram.save)"
-        )
-    return FeatureHistogram.record(env.spec)
+        raise ValueError(f"{name} must name a file where the task cannot be copied: {env} was not made by gymnasium.make")
+    return _RECORDS[name].record(env.spec)
 
 
 def _extended(space: gym.spaces.Box, source: NoiseSource) -> gym.spaces.Box:

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ..envs.noise_source import MOST_CORRELATED
+from ..envs.noise_tables import KINDS
 from ..names import did_you_mean
 from .options import (
     AT_LEAST_ONE,
@@ -17,6 +19,7 @@ from .options import (
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
+    Rule,
     at_most,
     check_options,
     one_of,
@@ -33,8 +36,7 @@ AGENT, HYPERPARAMETERS, ENVIRONMENT, NOISE, TRAINING, RECORD, MACHINE = (
     "machine",
 )
 
-#: The environment-defining options: a saved model carries them, `evaluate.py` builds its environment from them.
-DISTRIBUTIONS = one_of("normal", "uniform", "imitate")
+DISTRIBUTIONS = one_of(*KINDS)
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,24 @@ class RunConfig:
     )
     noise_distribution: str = option(
         "normal",
-        "distribution of the noise; imitate draws from histograms of the real features",
+        "the kind of noise: new at each step (normal, uniform; imitate: after histograms of the real features), with a "
+        "memory (autoregressive, brownian; shadow: features of a copy of the task in which someone else acts), or real "
+        "features plus noise (copies)",
         rule=DISTRIBUTIONS,
         group=NOISE,
     )
-    noise_std: float = option(1.0, "standard deviation of normal and uniform noise", rule=NOT_NEGATIVE, group=NOISE)
+    noise_std: float = option(
+        1.0,
+        "standard deviation of the noise; of imitate, shadow and copies in units of the real features'",
+        rule=NOT_NEGATIVE,
+        group=NOISE,
+    )
+    noise_correlation: float = option(
+        0.95,
+        "of autoregressive noise with what it was a step before",
+        rule=Rule(f"from 0 to {MOST_CORRELATED}", lambda value: 0 <= value <= MOST_CORRELATED),
+        group=NOISE,
+    )
     replay_noise: str = option(
         "exact",
         "a replayed observation shows the noise it had (exact), or noise drawn anew in each batch (fresh)",
@@ -208,6 +223,7 @@ class RunConfig:
             "noise_fraction": self.noise,
             "noise_distribution": self.noise_distribution,
             "noise_std": self.noise_std,
+            "noise_correlation": self.noise_correlation,
             "permute": self.permute,
             "permute_every": self.permute_every,
             "permutation_seed": self.permutation_seed,

@@ -6,8 +6,6 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from siftrl.envs import FeatureHistogram, NoiseFeatures, NoiseSource, total_features
 
 
@@ -129,23 +127,6 @@ def test_live_noise_keeps_its_values_and_the_rest_is_zero(live):
     np.testing.assert_array_equal(observation[3:], regenerate(some.noise_source, info["noise_key"]))
 
 
-@settings(max_examples=40, deadline=None)
-@given(n_noise=st.integers(0, 700), rows=st.integers(0, 5), live=st.integers(0, 700), imitate=st.booleans())
-def test_segments_describe_what_fill_writes(n_noise, rows, live, imitate, histogram):
-    kind = {"distribution": "imitate", "histogram": histogram} if imitate else {}
-    source = NoiseSource(3, n_noise, **kind, n_live=min(live, n_noise))
-    keys, out = random_keys(rows), np.full((rows, n_noise + 2), 9, np.float32)
-    source.fill(keys, out[:, 1:-1])
-    table, offsets, starts, widths = source.segments(keys)
-    assert offsets.dtype == starts.dtype == widths.dtype == np.int64
-    assert widths.sum() == n_noise
-    assert not len(widths) or widths.max() <= 256
-    assert len(widths) >= min(n_noise, 8)
-    built = [[table[o + j] for o, w in zip(row, widths, strict=True) for j in range(w)] for row in offsets]
-    np.testing.assert_array_equal(out[:, 1:-1], np.reshape(np.array(built, np.float32), (rows, n_noise)))
-    assert (out[:, [0, -1]] == 9).all(), "fill stays within its bounds"
-
-
 @pytest.mark.parametrize(("distribution", "std"), [("normal", 1), ("normal", 4), ("uniform", 2)])
 def test_marginals(distribution, std):
     source = NoiseSource(17, 153, distribution, std)
@@ -235,13 +216,16 @@ def test_sources_travel_without_their_table(histogram):
         ({"noise_fraction": -0.1}, "noise_fraction .* got -0.1"),
         ({"noise_fraction": float("nan")}, "noise_fraction .* got nan"),
         ({"noise_fraction": "most"}, "noise_fraction .* got 'most'"),
-        ({"distribution": "gaussian"}, "distribution must be one of normal, uniform, imitate, got 'gaussian'"),
+        ({"distribution": "autoregresive"}, r"distribution must be one of normal, .* Did you mean autoregressive\?"),
+        ({"correlation": 1}, r"correlation must lie between 0 and 0\.999, got 1"),
+        ({"correlation": float("nan")}, r"correlation must lie between 0 and 0\.999, got nan"),
+        ({"recording": "x.npz"}, "recording must be None unless distribution is 'shadow', got 'x.npz' for 'normal'"),
+        ({"recording": "missing.npz", "distribution": "shadow"}, "recording must be an .npz file .* 'missing.npz'"),
         ({"std": -1}, "std .* got -1"),
         ({"std": float("inf")}, "std .* got inf"),
-        ({"std": 2, "distribution": "imitate"}, "std must stay 1 .* got 2"),
         ({"live_noise": 28}, "live_noise must lie between 0 and the 27 noise features, got 28"),
         ({"noise_seed": -3}, "noise_seed must not be negative, got -3"),
-        ({"histogram": "x.npz"}, "histogram must be None unless .* got 'x.npz'"),
+        ({"histogram": "x.npz"}, "histogram must be None unless distribution is 'imitate' or 'copies', got 'x.npz'"),
         ({"histogram": "missing.npz", "distribution": "imitate"}, "histogram must be an .npz file .* 'missing.npz'"),
     ],
 )
@@ -261,8 +245,9 @@ def test_bad_environments_get_one_sentence():
         NoiseFeatures(pendulum(), 0.5)
     task = gym.make("Pendulum-v1").unwrapped
     task.spec = None
-    with pytest.raises(ValueError, match="histogram must name a file where the task cannot be copied"):
-        NoiseFeatures(task, 0.5, "imitate")
+    for kind, name in (("imitate", "histogram"), ("shadow", "recording")):
+        with pytest.raises(ValueError, match=f"{name} must name a file where the task cannot be copied"):
+            NoiseFeatures(task, 0.5, kind)
 
 
 @pytest.mark.parametrize(
@@ -289,11 +274,3 @@ def test_broken_histogram_files_get_one_sentence(tmp_path, content):
     (tmp_path / "broken.npz").write_bytes(content)
     with pytest.raises(ValueError, match="histogram must be an"):
         FeatureHistogram.load(tmp_path / "broken.npz")
-
-
-def test_fill_refuses_other_dtypes_and_shapes():
-    source = NoiseSource(3, 27)
-    with pytest.raises(ValueError, match="keys must be uint64"):
-        source.fill(np.zeros((1, 2), np.int64), np.empty((1, 27), np.float32))
-    with pytest.raises(ValueError, match="out must be float32"):
-        source.fill(np.zeros((1, 2), np.uint64), np.empty((1, 27)))

@@ -37,6 +37,7 @@ OTHER_VALUES = {
     "noise": 0.95,
     "noise_distribution": "uniform",
     "noise_std": 2.5,
+    "noise_correlation": 0.5,
     "replay_noise": "fresh",
     "permute": True,
     "permute_every": 100,
