@@ -9,7 +9,7 @@ import pytest
 import siftrl
 
 ROOT = Path(siftrl.__file__).parent
-FOLDERS = ("agents", "envs", "export", "reports", "selection", "sparse", "sweeps", "training", "tuning")
+FOLDERS = ("agents", "envs", "export", "reports", "robustness", "selection", "sparse", "sweeps", "training", "tuning")
 COMMANDS = ("train", "evaluate")
 MODULES = ("names",)  # at the root, and not a command
 
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "training": {"names", "sparse", "envs", "agents"},
     "sweeps": {"names", "reports", "training"},
     "export": {"names", "sparse", "agents", "training"},
+    "robustness": {"names", "envs", "reports", "training"},
     "tuning": {"names", "reports", "sparse", "agents", "training"},
     "train": {*MODULES, *FOLDERS},
     "evaluate": {*MODULES, *FOLDERS},
@@ -162,6 +163,7 @@ def test_tests_stand_where_their_subjects_do():
         ("import siftrl.selection", ("gymnasium.envs.mujoco", "stable_baselines3", "siftrl.agents")),
         ("import siftrl.export.runner", ("torch", "stable_baselines3", "onnx", "onnxruntime", "gymnasium.envs.mujoco")),
         ("import siftrl.export.command", ("torch", "stable_baselines3", "onnx", "onnxruntime")),
+        ("import siftrl.robustness.command", ("torch", "stable_baselines3", "gymnasium.envs.mujoco", "matplotlib")),
         ("import siftrl.tuning.command", ("torch", "stable_baselines3", "optuna", "matplotlib")),
     ],
 )

@@ -1,0 +1,1 @@
+"""How agents stand failing sensors, adversaries and other noise: measured, recorded, compared."""

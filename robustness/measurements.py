@@ -1,0 +1,86 @@
+"""The record of what was measured: a row for each agent and disturbance, in a file that a later call goes on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..training.atomic import atomic_write_text
+from ..training.disturbance import DISTURBANCES
+
+if TYPE_CHECKING:
+    from ..training.evaluation import Episodes
+
+RESULTS = "results.csv"
+CLEAN, RANDOM = "clean", "random"  # rows that are no disturbances: the agent where all is well, random actions
+
+_KEY = ("agent", "env", "corruption", "severity", "features", "episodes", "episode_seed")
+COLUMNS = (*_KEY, "method", "task", "seed", "level", "mean_return", "std_return")
+
+
+class Measurements:
+    """Rows in a CSV file, which is written whole or not at all after each one.
+
+    Columns are ``agent`` (the fingerprint of its weights), ``env``, ``corruption``, ``severity`` (0 for ``clean`` and
+    ``random``), ``features``, ``episodes`` and ``episode_seed``, which tell rows apart, and ``method``, ``task``, ``seed``,
+    ``level`` (in the corruption's own unit), ``mean_return`` and ``std_return``.
+
+    Args:
+        path: the file, there or not yet.
+
+    Raises:
+        ValueError: for a file that is none of these.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, str]] = []
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                self.rows = list(reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"cannot read the measurements {path}: {error}") from error
+        if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row or None in row.values() for row in self.rows):
+            raise ValueError(
+                f"the measurements {path} must have the columns {','.join(COLUMNS)}, and all of them in each row."
+            )
+
+    def find(self, **key: Any) -> dict[str, str] | None:
+        """The row with these values of all columns that tell rows apart, if it is there."""
+        wanted = _texts(key)
+        return next((row for row in self.rows if all(row[name] == wanted[name] for name in _KEY)), None)
+
+    def add(self, played: Episodes, *, method: str, task: str, seed: int | None, **key: Any) -> dict[str, str]:
+        """Add a row for these episodes and write the file.
+
+        Raises:
+            OSError: where the disk fails.
+        """
+        kind = DISTURBANCES.get(key["corruption"])
+        row = {
+            **key,
+            "method": method,
+            "task": task,
+            "seed": "" if seed is None else seed,
+            "level": "" if kind is None else kind.levels[key["severity"] - 1],
+            "mean_return": round(float(np.mean(played.returns)), 4),
+            "std_return": round(float(np.std(played.returns)), 4),
+        }
+        self.rows.append(_texts({column: row[column] for column in COLUMNS}))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        atomic_write_text(self.path, text.getvalue())
+        return self.rows[-1]
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in row.items()}
