@@ -2,7 +2,8 @@
 
 Trains small runs twice: once undisturbed, and once killed (SIGKILL) at random moments, a third of them while a checkpoint is
 being written, and resumed each time by ``train.py -i``. Then compares the two to the last bit: weights, optimisers' moments,
-topology, replay, random generators, evaluations, monitor files and TensorBoard scalars; all but wall-clock times.
+topology, replay, random generators, evaluations, feature history, monitor files and TensorBoard's scalars, images and
+histograms; all but wall-clock times.
 
     python experiments/kill_and_resume.py --kills 10
 
@@ -24,7 +25,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def contents(folder: Path) -> Iterator[tuple[str, Any]]:
         with path.open() as file:
             next(file)  # the time of the start
             yield path.name, [(row["r"], row["l"]) for row in csv.DictReader(file)]
-    yield from _scalars(folder)
+    yield from _events(folder)
 
 
 def _tensors(name: str, file: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -184,15 +185,18 @@ def _leaves(name: str, node: Any) -> Iterator[tuple[str, Any]]:
         yield name, node.detach().numpy() if isinstance(node, torch.Tensor) else node
 
 
-def _scalars(folder: Path) -> Iterator[tuple[str, Any]]:
+def _events(folder: Path) -> Iterator[tuple[str, Any]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     # Nothing is purged: a value that was written twice shall show.
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False)
+    everything = dict.fromkeys(("scalars", "images", "histograms"), 0)
+    events = EventAccumulator(str(folder), size_guidance=everything, purge_orphaned_data=False)
     events.Reload()
-    for key in events.Tags()["scalars"]:
-        if not key.startswith("time/"):
-            yield f"tensorboard/{key}", sorted((event.step, event.value) for event in events.Scalars(key))
+    for kind, read in (("scalars", events.Scalars), ("images", events.Images), ("histograms", events.Histograms)):
+        for key in events.Tags()[kind]:
+            if not key.startswith("time/"):
+                # The first of an event is the time of day.
+                yield f"tensorboard/{key}", sorted(astuple(event)[1:] for event in read(key))
 
 
 def main() -> None:

@@ -47,6 +47,9 @@ class PeriodicEvaluation(BaseCallback):
     It does so once the update that follows the step is done, and before the next step: there a run can also stop and go on.
     Each evaluation plays the same episodes, so that two of them differ by the policy alone.
 
+    Keys in the log: ``eval/mean_reward``, ``eval/std_reward`` and ``eval/mean_ep_length`` of these episodes, and
+    ``eval/final_return``, the mean of the last tenth of the evaluations so far: at the end, the run's final return.
+
     Args:
         env: the evaluation environment.
         every: environment steps between two evaluations.
@@ -125,6 +128,7 @@ class PeriodicEvaluation(BaseCallback):
             )
         mean = float(np.mean(played.returns))
         self.logger.record("eval/mean_reward", mean)
+        self.logger.record("eval/final_return", self._final_return())
         self.logger.record("eval/std_reward", float(np.std(played.returns)))
         self.logger.record("eval/mean_ep_length", float(np.mean(played.lengths)))
         self.logger.record("time/total_timesteps", self.model.num_timesteps, exclude="tensorboard")
@@ -134,3 +138,8 @@ class PeriodicEvaluation(BaseCallback):
             self.best = mean
             self.save(self.folder / BEST_MODEL)
         self.announce(f"{self.model.num_timesteps:>12,} steps: {played}{'  (best so far)' if is_best else ''}")
+
+    def _final_return(self) -> float:
+        """The mean of the last tenth of the evaluations so far; at the end of a run, its final return."""
+        last = max(1, round(len(self.history) / 10))
+        return float(np.mean([np.mean(episodes.returns) for _, episodes in self.history[-last:]]))

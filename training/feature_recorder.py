@@ -19,15 +19,19 @@ from .environments import relevant_features
 from .feature_history import FeatureHistory
 from .folder import FEATURES
 from .permutation import current_permutation
+from .tensorboard import write_features
 
-MOST_RECORDS = 128
+_MOST_RECORDS = 128
+_MOST_NUMBERS = 2**20  # of an array: from 8 192 features on, fewer records are kept, lest the file grow to tens of megabytes
+_FEW_RECORDS = 16  # however many features there are
 
 
 class FeatureRecorder(BaseCallback):
-    """Keeps a run's feature history, and writes it to ``features.npz`` with each record.
+    """Keeps a run's feature history, and with each record writes it to ``features.npz`` and shows it in TensorBoard.
 
-    A record is made whenever :meth:`record` is called, and when training ends. Once there are more than 128, every second
-    one goes, and so does every second one of those to come; the newest is always there.
+    A record is made whenever :meth:`record` is called, and when training ends. Once there are more than 128 (fewer where
+    there are more than 8 192 features), every second one goes, and so does every second one of those to come; the newest is
+    always there. The keys in TensorBoard are ``features/<net>…``, see :func:`~siftrl.training.tensorboard.write_features`.
 
     Args:
         folder: the run folder.
@@ -68,7 +72,8 @@ class FeatureRecorder(BaseCallback):
         if history is not None:
             # Whatever can follow these records fits them.
             history.followed_by(feature_record(self.model, self.training_env, None, history.timesteps[-1] + 1))
-        if type(n_seen) is not int or len(kept(n_seen)) != (0 if history is None else len(history.timesteps)):
+        n_kept = 0 if history is None else len(history.timesteps)
+        if type(n_seen) is not int or len(self._kept(n_seen)) != n_kept:
             raise ValueError(f"the feature history does not hold what is kept of {n_seen!r} records")
         self.history, self._n_seen, self._content = history, n_seen, content
 
@@ -80,14 +85,19 @@ class FeatureRecorder(BaseCallback):
             self.record()
 
     def record(self) -> None:
-        """Add what the networks read now, and write the file."""
+        """Add what the networks read now, write the file, and show it in TensorBoard."""
         new = feature_record(self.model, self.training_env, self.metrics.feature_std, self.model.num_timesteps)
-        numbers, self._n_seen = [*kept(self._n_seen), self._n_seen], self._n_seen + 1
-        rows = np.flatnonzero(np.isin(numbers, kept(self._n_seen)))
+        numbers, self._n_seen = [*self._kept(self._n_seen), self._n_seen], self._n_seen + 1
+        rows = np.flatnonzero(np.isin(numbers, self._kept(self._n_seen)))
         self.history = new if self.history is None else self.history.followed_by(new).rows(rows)
         self._content = self.history.to_bytes()
         with atomic_write(self.folder / FEATURES) as file:
             file.write(self._content)
+        write_features(self.logger, self.history)
+
+    def _kept(self, n_seen: int) -> list[int]:
+        n_features = self.model.observation_space.shape[0]
+        return kept(n_seen, min(max(_MOST_NUMBERS // n_features, _FEW_RECORDS), _MOST_RECORDS))
 
 
 def feature_record(model: BaseAlgorithm, env: VecEnv, feature_std: np.ndarray | None, num_timesteps: int) -> FeatureHistory:
@@ -113,14 +123,14 @@ def feature_record(model: BaseAlgorithm, env: VecEnv, feature_std: np.ndarray | 
     )
 
 
-def kept(n_seen: int) -> list[int]:
-    """Which of so many records are kept: every first, second, fourth, ... one, and the newest.
+def kept(n_seen: int, most: int) -> list[int]:
+    """Which of so many records are kept, at most ``most``: every first, second, fourth, ... one, and the newest.
 
     Example:
-        >>> kept(3), len(kept(128)), kept(131)[-3:]
-        ([0, 1, 2], 128, [126, 128, 130])
+        >>> kept(4, most=4), kept(5, most=4), kept(6, most=4)
+        ([0, 1, 2, 3], [0, 2, 4], [0, 2, 4, 5])
     """
     stride = 1
-    while len(range(0, n_seen, stride)) + bool((n_seen - 1) % stride) > MOST_RECORDS:
+    while len(range(0, n_seen, stride)) + bool((n_seen - 1) % stride) > most:
         stride *= 2
     return sorted({*range(0, n_seen, stride), *range(n_seen)[-1:]})

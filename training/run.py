@@ -33,6 +33,7 @@ from .permutation import PermutationDriver, current_permutation
 from .resume import resumed_config
 from .run_state import AtTrainingStart, restore_run, run_state
 from .stopping import StopOnRequest, Stopped, StopRequest
+from .tensorboard import write_options
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Run:
         )
 
     def record(self, command: str) -> None:
-        """Write ``config.json``, add to ``command.txt``, and open the TensorBoard log."""
+        """Write ``config.json``, add to ``command.txt``, open the TensorBoard log, and write a new run's options to it."""
         from .. import __version__
 
         description = {
@@ -200,6 +201,8 @@ class Run:
             self.agent.set_logger(configure(str(self.events_folder), formats))
         except OSError as error:
             raise ValueError(f"cannot write TensorBoard events to {self.events_folder}: {error.strerror}.") from error
+        if self.checkpoint is None:
+            write_options(self.agent.logger, self.config)
 
     def show(self) -> None:
         """Print what is about to be trained: task, layers, memory, and where it goes."""

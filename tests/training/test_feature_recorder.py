@@ -1,5 +1,7 @@
 """What is recorded of a run's first layers, when, and how much of it is kept."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
@@ -74,21 +76,26 @@ def test_orders_are_told_with_where_the_real_features_stand(tmp_path):
     assert relevant.tolist() != [0, 1, 2, 3]
 
 
-@given(st.integers(0, 5_000))
-def test_of_all_records_every_so_many_and_the_newest_are_kept(n_seen):
-    numbers = kept(n_seen)
-    assert len(numbers) <= 128
-    assert n_seen == len(numbers) if n_seen <= 128 else len(numbers) > 64
-    strides = np.diff(numbers)
+@given(st.integers(0, 5_000), st.integers(8, 64).map(lambda half: 2 * half))
+def test_of_all_records_every_so_many_and_the_newest_are_kept(n_seen, most):
+    numbers = kept(n_seen, most)
+    assert n_seen == len(numbers) if n_seen <= most else most // 2 < len(numbers) <= most
     assert numbers[:1] == [0][:n_seen]
     assert numbers[-1:] == list(range(n_seen))[-1:]
-    assert len(set(strides[:-1])) <= 1
+    assert len(set(np.diff(numbers)[:-1])) <= 1
     # Nothing that was let go is needed later.
-    assert set(kept(n_seen + 1)) <= {*numbers, n_seen}
+    assert set(kept(n_seen + 1, most)) <= {*numbers, n_seen}
+
+
+@pytest.mark.parametrize(("n_features", "most"), [(8, 128), (8_192, 128), (10_000, 104), (34_800, 30), (10**6, 16)])
+def test_the_more_features_the_fewer_records(n_features, most, tmp_path):
+    recorder = FeatureRecorder(tmp_path, SparsityMetrics())
+    recorder.model = SimpleNamespace(observation_space=SimpleNamespace(shape=(n_features,)))
+    assert len(recorder._kept(most)) == most > len(recorder._kept(most + 1))
 
 
 def test_the_history_is_thinned_out_while_it_grows(tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_recorder, "MOST_RECORDS", 4)
+    monkeypatch.setattr(feature_recorder, "_MOST_RECORDS", 4)
     model = make_model()
     recorder = learn(model, tmp_path, n_steps=1)
     seen = []
