@@ -8,7 +8,7 @@ from typing import Any
 from ..training.disturbance import Disturbance
 from ..training.evaluation import Episodes
 from .measurements import CLEAN, RANDOM, Measurements
-from .subjects import Subject, method_names, task_of
+from .subjects import Subject, task_of
 from .trial import Trial, random_return
 
 _RANDOM_EPISODES = 10  # times as many as an agent plays: they cost little, and all scores hang on them
@@ -34,24 +34,29 @@ class Campaign:
         self._loading = {"device": device, "weights_only": weights_only}
 
     def carry_out(
-        self, subjects: Sequence[Subject], cells: Sequence[Sequence[Disturbance]], announce: Callable[[str, int], None]
+        self,
+        subjects: Sequence[Subject],
+        methods: Sequence[str],
+        cells: Sequence[Sequence[Disturbance]],
+        announce: Callable[[str, int], None],
     ) -> list[dict[str, str]]:
         """Measure what is missing.
 
         Args:
             subjects: the agents.
+            methods: what each of them is one of.
             cells: what goes wrong, for each of them.
             announce: is told what comes next, and how many cells were done since it was told last.
 
         Returns:
-            The rows of all that was asked for, with methods named as these agents differ.
+            The rows of all that was asked for, with these methods, whatever they were called when a row was recorded.
 
         Raises:
             ValueError: for an agent that is not whole, or what cannot go wrong for it.
             OSError: where the disk fails.
         """
         rows = []
-        for subject, of_subject, method in zip(subjects, cells, method_names([one.config for one in subjects]), strict=True):
+        for subject, method, of_subject in zip(subjects, methods, cells, strict=True):
             rows += [self._random(subject), *self._tried(subject, of_subject, method, announce)]
         return rows
 

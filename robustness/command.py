@@ -17,7 +17,7 @@ from ..training.device import spin_briefly
 from ..training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, check_options, one_of, option
 from .measurements import RESULTS, Measurements
-from .subjects import Subject, find_subjects
+from .subjects import Subject, find_subjects, method_names
 
 _PROG = "siftrl-robustness"
 
@@ -170,7 +170,8 @@ def _measure(
             bar.set_description(what, refresh=False)
             bar.update(n_done)
 
-        return campaign.carry_out(subjects, cells, announce)
+        methods = method_names([subject.config for subject in subjects])
+        return campaign.carry_out(subjects, methods, cells, announce)
 
 
 def _report(rows: list[dict[str, str]], folder: Path, options: Options) -> None:

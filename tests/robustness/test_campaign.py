@@ -4,7 +4,7 @@ import pytest
 from siftrl.robustness import campaign as campaigns
 from siftrl.robustness.campaign import Campaign
 from siftrl.robustness.measurements import Measurements
-from siftrl.robustness.subjects import find_subjects
+from siftrl.robustness.subjects import find_subjects, method_names
 from siftrl.training.disturbance import Disturbance
 
 CELLS = [Disturbance("bias", 1), Disturbance("fgsm", 5)]
@@ -14,7 +14,8 @@ def carry_out(subjects, path, cells=CELLS, **options):
     told = []
     settings = {"episodes": 2, "seed": 0, "features": "all", "device": "cpu", "weights_only": False, **options}
     campaign = Campaign(Measurements(path), **settings)
-    rows = campaign.carry_out(subjects, [cells] * len(subjects), lambda what, n_done: told.append(n_done))
+    methods = method_names([subject.config for subject in subjects])
+    rows = campaign.carry_out(subjects, methods, [cells] * len(subjects), lambda what, n_done: told.append(n_done))
     assert sum(told) == len(cells) * len(subjects)
     return rows
 

@@ -1,0 +1,91 @@
+"""What failing sensors leave of sparse and of dense agents.
+
+    siftrl-sweep experiments/robustness.toml
+    python experiments/robustness.py
+
+Tries the agents of ``studies/robustness`` under all corruptions and severities and adds what is missing to
+``experiments/results/robustness.csv`` (a row for each agent, corruption and severity); then writes ``robustness.md`` and
+``robustness.png`` beside it. ``--only-draw`` needs no agents.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from siftrl.reports.statistics import difference
+from siftrl.robustness.campaign import Campaign
+from siftrl.robustness.figure import severity_figure
+from siftrl.robustness.measurements import Measurements
+from siftrl.robustness.scores import Robustness, robustness
+from siftrl.robustness.subjects import find_subjects
+from siftrl.robustness.summary import by_method, summary
+from siftrl.sweeps.study import Study
+from siftrl.training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
+from siftrl.training.launch import run_hash
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+EPISODES = 20
+COLOURS = {"set": "tab:green", "static": "tab:olive", "dense": "tab:red", "dense-narrow": "tab:orange"}
+PAIRS = (("set", "dense"), ("set", "dense-narrow"), ("set", "static"), ("static", "dense"), ("dense-narrow", "dense"))
+
+
+def measure(folder: Path) -> None:
+    """Try the study's agents under all that can go wrong without noise features."""
+    methods = {run_hash(run.config): run.method for run in Study.from_file(FOLDER / "robustness.toml").runs()}
+    subjects = find_subjects([folder])
+    cells = [Disturbance(name, severity) for name in DISTURBANCES if name not in OTHER_NOISE for severity in range(1, 6)]
+    campaign = Campaign(
+        Measurements(RESULTS / "robustness.csv"), episodes=EPISODES, seed=0, features="all", device="cpu", weights_only=True
+    )
+    campaign.carry_out(
+        subjects,
+        [methods[run_hash(subject.config)] for subject in subjects],
+        [cells] * len(subjects),
+        lambda what, n_done: print(what, flush=True) if n_done else None,
+    )
+
+
+def differences(agents: list[Robustness]) -> Iterator[str]:
+    """A markdown table: how much larger the mean area of one method is than that of another."""
+    methods = by_method(agents)
+    yield from ("| mean area | difference, IQM | 95 % interval |", "| --- | ---: | ---: |")
+    for first, second in PAIRS:
+        if {first, second} <= methods.keys():
+            areas = ([agent.mean_area for agent in methods[method]] for method in (first, second))
+            low, high, point = difference(*areas)
+            yield f"| {first} over {second} | {point:+.3f} | {low:+.3f} to {high:+.3f} |"
+
+
+def report() -> None:
+    """Write the tables and the figure of all that is recorded."""
+    order = list(COLOURS)
+    rows = Measurements(RESULTS / "robustness.csv").rows
+    agents = sorted(robustness(rows), key=lambda agent: (order.index(agent.method), agent.seed))
+    text = (
+        "SAC on Reacher-v5 without noise features, 5 000 steps, batches of 128, else SB3's hyper-parameters; then "
+        f"{EPISODES} episodes under each corruption and severity.\nset and static: half of the links of each layer; "
+        "dense-narrow: as many as these.\n\n"
+        f"{summary(agents)}\n\n## Differences\n\n" + "\n".join(differences(agents)) + "\n\n"
+        "Commands: `siftrl-sweep experiments/robustness.toml`, then `python experiments/robustness.py`\n"
+    )
+    (RESULTS / "robustness.md").write_text(text)
+    print(text)
+    severity_figure(agents, colours=COLOURS).savefig(RESULTS / "robustness.png", dpi=130)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("studies/robustness"), help="of the study")
+    parser.add_argument("--only-draw", action="store_true", help="draw the figure and the tables from the rows there are")
+    arguments = parser.parse_args()
+    if not arguments.only_draw:
+        measure(arguments.folder)
+    report()
+
+
+if __name__ == "__main__":
+    main()
