@@ -7,11 +7,11 @@ from typing import Any
 
 from ..training.disturbance import Disturbance
 from ..training.evaluation import Episodes
-from .measurements import CLEAN, RANDOM, Measurements
+from .measurements import CLEAN, RANDOM, STILL, Measurements
 from .subjects import Subject, task_of
-from .trial import Trial, random_return
+from .trial import Trial, return_without_agent
 
-_RANDOM_EPISODES = 10  # times as many as an agent plays: they cost little, and all scores hang on them
+_REFERENCE_EPISODES = 10  # times as many as an agent plays: they cost little, and all scores hang on them
 
 
 class Campaign:
@@ -57,15 +57,18 @@ class Campaign:
         """
         rows = []
         for subject, method, of_subject in zip(subjects, methods, cells, strict=True):
-            rows += [self._random(subject), *self._tried(subject, of_subject, method, announce)]
+            rows += [self._reference(subject, RANDOM), self._reference(subject, STILL)]
+            rows += self._tried(subject, of_subject, method, announce)
         return rows
 
-    def _random(self, subject: Subject) -> dict[str, str]:
-        env, episodes = subject.config.env, _RANDOM_EPISODES * self._episodes
-        key = self._key(agent="", env=env, corruption=RANDOM, severity=0, features="all", episodes=episodes)
+    def _reference(self, subject: Subject, which: str) -> dict[str, str]:
+        env, episodes = subject.config.env, _REFERENCE_EPISODES * self._episodes
+        key = self._key(agent="", env=env, corruption=which, severity=0, features="all", episodes=episodes)
 
         def play() -> Episodes:
-            return random_return(subject.config.ene_kwargs(), episodes=episodes, seed=self._seed)
+            return return_without_agent(
+                subject.config.ene_kwargs(), episodes=episodes, seed=self._seed, is_still=which == STILL
+            )
 
         return self._recorded(key, play, method="", task=env, seed=None)
 

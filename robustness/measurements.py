@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..training.evaluation import Episodes
 
 RESULTS = "results.csv"
-CLEAN, RANDOM = "clean", "random"  # rows that are no disturbances: the agent where all is well, random actions
+# Rows that are no disturbances: an agent where all is well, random actions, no action.
+CLEAN, RANDOM, STILL = "clean", "random", "still"
 
 _KEY = ("agent", "env", "corruption", "severity", "features", "episodes", "episode_seed")
 COLUMNS = (*_KEY, "method", "task", "seed", "level", "mean_return", "std_return")
@@ -25,8 +26,8 @@ COLUMNS = (*_KEY, "method", "task", "seed", "level", "mean_return", "std_return"
 class Measurements:
     """Rows in a CSV file, which is written whole or not at all after each one.
 
-    Columns are ``agent`` (the fingerprint of its weights), ``env``, ``corruption``, ``severity`` (0 for ``clean`` and
-    ``random``), ``features``, ``episodes`` and ``episode_seed``, which tell rows apart, and ``method``, ``task``, ``seed``,
+    Columns are ``agent`` (the fingerprint of its weights), ``env``, ``corruption``, ``severity`` (0 for ``clean``, ``random``
+    and ``still``), ``features``, ``episodes`` and ``episode_seed``, which tell rows apart, and ``method``, ``task``, ``seed``,
     ``level`` (in the corruption's own unit), ``mean_return`` and ``std_return``.
 
     Args:

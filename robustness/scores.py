@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..reports.scores import area_under_curve
-from .measurements import CLEAN, RANDOM
+from .measurements import CLEAN, RANDOM, STILL
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Robustness:
         seed: of its training.
         clean: its return where all is well.
         random: the return of random actions.
+        still: the return of no action.
         scores: by corruption, then by severity; see :func:`score`.
     """
 
@@ -30,6 +31,7 @@ class Robustness:
     seed: int
     clean: float
     random: float
+    still: float
     scores: dict[str, dict[int, float]]
 
     @property
@@ -60,6 +62,7 @@ class Robustness:
             "seed": self.seed,
             "clean_return": self.clean,
             "random_return": self.random,
+            "still_return": self.still,
             "mean_area": _or_none(self.mean_area),
             "worst": self.worst if self.has_learnt else None,
             "areas": {name: _or_none(value) for name, value in self.areas.items()},
@@ -119,23 +122,25 @@ def robustness(rows: Iterable[Mapping[str, str]]) -> list[Robustness]:
         ValueError: where rows lack what they are compared with.
     """
     rows = list(rows)
-    zeros = {row["env"]: float(row["mean_return"]) for row in rows if row["corruption"] == RANDOM}
+    references = {(row["env"], row["corruption"]): float(row["mean_return"]) for row in rows if not row["agent"]}
     agents: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in rows:
-        if row["corruption"] != RANDOM:
+        if row["agent"]:
             agents.setdefault((row["agent"], row["env"]), []).append(row)
     found = []
     for (agent, env), of_agent in agents.items():
         one = next((row for row in of_agent if row["corruption"] == CLEAN), None)
-        if one is None or env not in zeros:
-            raise ValueError(f"measurements of agent {agent} need a row '{CLEAN}' of it and a row '{RANDOM}' of {env}.")
-        clean, zero = float(one["mean_return"]), zeros[env]
+        if one is None or not {(env, RANDOM), (env, STILL)} <= references.keys():
+            raise ValueError(
+                f"measurements of agent {agent} need a row '{CLEAN}' of it and rows '{RANDOM}' and '{STILL}' of {env}."
+            )
+        clean, random, still = float(one["mean_return"]), references[env, RANDOM], references[env, STILL]
         scores: dict[str, dict[int, float]] = {}
         for row in of_agent:
             if row is not one:
                 by_severity = scores.setdefault(row["corruption"], {})
-                by_severity[int(row["severity"])] = score(float(row["mean_return"]), clean, zero)
-        found.append(Robustness(one["method"], one["task"], int(one["seed"]), clean, zero, scores))
+                by_severity[int(row["severity"])] = score(float(row["mean_return"]), clean, random)
+        found.append(Robustness(one["method"], one["task"], int(one["seed"]), clean, random, still, scores))
     return found
 
 

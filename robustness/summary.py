@@ -12,7 +12,8 @@ from .scores import Robustness
 _WHAT_IT_IS = """\
 A score is what is left of what an agent has learnt: its return over that of random actions, in shares of what it is where
 all is well. 1: nothing is lost; 0: as good as random actions; below 0: worse. The area is the mean score over severities
-from 0 to the highest. Interquartile means over seeds, with bootstrap 95 % intervals."""
+from 0 to the highest. Interquartile means over seeds, with bootstrap 95 % intervals. An agent whose return is close to that of
+no action has learnt little that needs sensors, whatever its scores."""
 
 
 def summary(agents: Sequence[Robustness]) -> str:
@@ -38,7 +39,7 @@ def by_method(agents: Sequence[Robustness]) -> dict[str, list[Robustness]]:
 
 def _of_task(agents: list[Robustness]) -> list[str]:
     methods = by_method(agents)
-    lines = [f"Random actions: {agents[0].random:,.1f}.", ""]
+    lines = [f"Random actions: {agents[0].random:,.4g}; no action: {agents[0].still:,.4g}.", ""]
     if methods:
         lines += [*_method_table(methods), "", *_corruption_table(methods), ""]
     lines += _agent_table(agents)

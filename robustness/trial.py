@@ -88,28 +88,32 @@ class Trial:
         return evaluate(self._agent, env, episodes=self._episodes, seed=self._seed, callback=callback)
 
 
-class _RandomActions:
+class _NoAgent:
     """What SB3's ``evaluate_policy`` asks of an agent, without one."""
 
-    def __init__(self, env: VecEnv, seed: int) -> None:
-        self._space, self._n = env.action_space, env.num_envs
+    def __init__(self, env: VecEnv, seed: int, is_still: bool) -> None:
+        self._space, self._n, self._is_still = env.action_space, env.num_envs, is_still
         self._space.seed(seed)
 
     def predict(self, *_args: Any, **_kwargs: Any) -> tuple[np.ndarray, None]:
+        if self._is_still:
+            return np.zeros((self._n, *self._space.shape), self._space.dtype).clip(self._space.low, self._space.high), None
         return np.array([self._space.sample() for _ in range(self._n)]), None
 
 
-def random_return(ene_kwargs: dict[str, Any], *, episodes: int, seed: int) -> Episodes:
-    """Play with actions drawn at random from the action space.
+def return_without_agent(ene_kwargs: dict[str, Any], *, episodes: int, seed: int, is_still: bool) -> Episodes:
+    """Play with random actions, or with none: all zero.
 
     Args:
         ene_kwargs: arguments of :func:`siftrl.envs.make_ene`.
         episodes: how many.
         seed: of episodes and actions.
+        is_still: whether actions are zero, instead of drawn from the action space.
     """
-    env = make_vec_env({**ene_kwargs, "noise_fraction": 0.0}, n_envs=min(episodes, _AT_ONCE), seed=evaluation_seed(seed))
+    n_envs = min(episodes, _AT_ONCE)
+    env = make_vec_env({**ene_kwargs, "noise_fraction": 0.0}, n_envs=n_envs, seed=evaluation_seed(seed))
     try:
-        actor = _RandomActions(env, evaluation_seed(seed))
-        return evaluate(actor, env, episodes=episodes, seed=evaluation_seed(seed))
+        nobody = _NoAgent(env, evaluation_seed(seed), is_still)
+        return evaluate(nobody, env, episodes=episodes, seed=evaluation_seed(seed))
     finally:
         env.close()

@@ -23,15 +23,15 @@ def carry_out(subjects, path, cells=CELLS, **options):
 def test_a_campaign_that_was_stopped_goes_on_to_the_same_rows(runs, tmp_path, monkeypatch):
     subjects = find_subjects([runs])[1:]
     whole = carry_out(subjects, tmp_path / "whole.csv")
-    cells = [("random", "0"), ("clean", "0"), ("bias", "1"), ("fgsm", "5")]
+    cells = [("random", "0"), ("still", "0"), ("clean", "0"), ("bias", "1"), ("fgsm", "5")]
     assert [(row["corruption"], row["severity"]) for row in whole] == 2 * cells
-    assert [row["method"] for row in whole] == ["", *["sac dense"] * 3, "", *["sac set"] * 3]
+    assert [row["method"] for row in whole] == ["", "", *["sac dense"] * 3, "", "", *["sac set"] * 3]
 
     with monkeypatch.context() as patch:
         patch.setattr(campaigns.Trial, "disturbed", _raising_at(3, campaigns.Trial.disturbed))
         with pytest.raises(InterruptedError):
             carry_out(subjects, tmp_path / "stopped.csv")
-    assert len(Measurements(tmp_path / "stopped.csv").rows) == 5  # random, and two of each agent
+    assert len(Measurements(tmp_path / "stopped.csv").rows) == 6  # the references, and two of each agent
     assert carry_out(subjects, tmp_path / "stopped.csv") == whole
 
 
@@ -52,9 +52,9 @@ def test_nothing_is_measured_twice_but_under_other_settings(runs, tmp_path, monk
     rows = carry_out(subjects, path)
     with monkeypatch.context() as patch:
         patch.setattr(campaigns, "Trial", None)
-        patch.setattr(campaigns, "random_return", None)
+        patch.setattr(campaigns, "return_without_agent", None)
         assert carry_out(subjects, path) == rows
-        assert carry_out(subjects, path, cells=CELLS[1:]) == [rows[0], rows[1], rows[3]]
+        assert carry_out(subjects, path, cells=CELLS[1:]) == [*rows[:3], rows[4]]
         with pytest.raises(TypeError):
             carry_out(subjects, path, episodes=1)
     carry_out(subjects, path, episodes=1)

@@ -22,7 +22,7 @@ def test_a_comparison_writes_its_record_table_figure_and_figures(runs, tmp_path,
     assert (folder / "robustness.md").read_text() in output + "\n"
     assert (folder / "robustness.png").read_bytes().startswith(b"\x89PNG")
     lines = (folder / "results.csv").read_text().splitlines()
-    assert len(lines) == 1 + 1 + 3 * (1 + 2 * 2)
+    assert len(lines) == 1 + 2 + 3 * (1 + 2 * 2)
     figures = json.loads(report.read_text())
     assert [list(agent["scores"]) for agent in figures["agents"]] == [["bias", "swap"]] * 3
     assert list(figures["agents"][0]["scores"]["bias"]) == ["1", "5"]

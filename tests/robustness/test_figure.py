@@ -6,7 +6,7 @@ from siftrl.robustness.scores import Robustness
 
 
 def agent(method, seed, **scores):
-    return Robustness(method, "Ant-v5", seed, 90.0, -10.0, scores)
+    return Robustness(method, "Ant-v5", seed, 90.0, -10.0, 5.0, scores)
 
 
 def test_a_panel_for_the_mean_and_each_corruption():
@@ -22,6 +22,6 @@ def test_a_panel_for_the_mean_and_each_corruption():
 
 
 def test_there_must_be_something_to_draw():
-    nobody = Robustness("sac set", "Ant-v5", 0, -20.0, -10.0, {"bias": {1: float("nan")}})
+    nobody = Robustness("sac set", "Ant-v5", 0, -20.0, -10.0, 5.0, {"bias": {1: float("nan")}})
     with pytest.raises(ValueError, match="none is"):
         severity_figure([nobody])

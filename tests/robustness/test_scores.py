@@ -41,6 +41,7 @@ def row(agent, corruption, severity, mean_return, method="sac set", env="Ant-v5"
 
 ROWS = [
     row("", "random", 0, -10),
+    row("", "still", 0, 5),
     row("a", "clean", 0, 90),
     row("a", "bias", 5, -10),
     row("a", "bias", 3, 40),
@@ -53,7 +54,8 @@ ROWS = [
 
 def test_rows_become_agents():
     first, second = robustness(ROWS)
-    assert (first.method, first.task, first.seed, first.clean, first.random) == ("sac set", "Ant-v5", 3, 90, -10)
+    assert (first.method, first.task, first.seed) == ("sac set", "Ant-v5", 3)
+    assert (first.clean, first.random, first.still) == (90, -10, 5)
     assert first.scores == {"bias": {5: 0.0, 3: 0.5}, "delay": {5: 1.0, 3: 1.0}}
     assert first.areas == {"bias": pytest.approx((0.75 * 3 + 0.25 * 2) / 5), "delay": 1.0}
     assert first.mean_area == pytest.approx((0.55 + 1) / 2)
@@ -63,8 +65,7 @@ def test_rows_become_agents():
     assert second.to_dict()["scores"] == {"bias": {"5": None}}
 
 
-def test_rows_without_their_references_get_one_sentence():
-    with pytest.raises(ValueError, match="agent a need a row 'clean' of it and a row 'random' of Ant-v5"):
-        robustness(ROWS[1:])
-    with pytest.raises(ValueError, match="agent a need a row 'clean'"):
-        robustness([ROWS[0], ROWS[2]])
+@pytest.mark.parametrize("missing", range(3))
+def test_rows_without_their_references_get_one_sentence(missing):
+    with pytest.raises(ValueError, match="agent a need a row 'clean' of it and rows 'random' and 'still' of Ant-v5"):
+        robustness(ROWS[:missing] + ROWS[missing + 1 :])

@@ -5,7 +5,7 @@ from siftrl.robustness.summary import by_method, summary
 
 
 def agent(method="sac set", seed=0, clean=90.0, task="Ant-v5", **scores):
-    return Robustness(method, task, seed, clean, -10.0, {name: {5: value} for name, value in scores.items()})
+    return Robustness(method, task, seed, clean, -10.0, 5.0, {name: {5: value} for name, value in scores.items()})
 
 
 AGENTS = [
@@ -18,7 +18,7 @@ AGENTS = [
 def test_methods_corruptions_and_agents_have_their_rows():
     lines = summary(AGENTS).splitlines()
     assert "## Ant-v5" in lines
-    assert "Random actions: -10.0." in lines
+    assert "Random actions: -10; no action: 5." in lines
     assert "| sac set | 3 | 90 (90 to 90) | 0.90 (0.88 to 0.93) | bias | 0.80 (0.75 to 0.85) |" in lines
     assert "| sac dense | 1 | 90 | 0.25 | bias | 0.00 |" in lines
     assert "| area | sac set | sac dense |" in lines

@@ -1,8 +1,9 @@
 """Trying an agent: equal episodes each time, its own environment, and random actions beside it."""
 
+import numpy as np
 import pytest
 from siftrl.robustness.subjects import find_subjects
-from siftrl.robustness.trial import Trial, random_return
+from siftrl.robustness.trial import Trial, return_without_agent
 from siftrl.training.disturbance import DISTURBANCES, Disturbance
 
 
@@ -34,9 +35,12 @@ def test_weights_alone_play_the_same(noisy):
     assert trial(noisy, weights_only=True).clean() == trial(noisy).clean()
 
 
-def test_random_actions_are_those_of_the_seed(noisy):
+def test_random_actions_are_those_of_the_seed_and_no_action_is_none(noisy):
+    def played(seed, is_still=False):
+        return return_without_agent(ene_kwargs, episodes=12, seed=seed, is_still=is_still)
+
     ene_kwargs = find_subjects([noisy])[0].config.ene_kwargs()
-    played = random_return(ene_kwargs, episodes=12, seed=1)
-    assert len(played.returns) == 12
-    assert len(set(played.returns)) > 1
-    assert random_return(ene_kwargs, episodes=12, seed=1) == played != random_return(ene_kwargs, episodes=12, seed=2)
+    assert len(played(1).returns) == 12
+    assert len(set(played(1).returns)) > 1
+    assert played(1) == played(1) != played(2)
+    assert np.mean(played(1, is_still=True).returns) > 2 * np.mean(played(1).returns)  # a pole that nobody pushes
