@@ -10,10 +10,10 @@ from ..reports.statistics import few_seeds, iqm, stratified_bootstrap
 from .scores import Robustness
 
 _WHAT_IT_IS = """\
-A score is what is left of what an agent has learnt: its return over that of random actions, in shares of what it is where
-all is well. 1: nothing is lost; 0: as good as random actions; below 0: worse. The area is the mean score over severities
-from 0 to the highest. Interquartile means over seeds, with bootstrap 95 % intervals. An agent whose return is close to that of
-no action has learnt little that needs sensors, whatever its scores."""
+A score is what is left of what an agent has learnt: its return over that of random actions, in shares of what it is
+where all is well. 1: nothing is lost; 0: as good as random actions; below 0: worse. The area is the mean score over
+severities from 0 to the highest. Interquartile means over seeds, with bootstrap 95 % intervals. An agent whose return is
+close to that of no action has learnt little that needs sensors, whatever its scores."""
 
 
 def summary(agents: Sequence[Robustness]) -> str:
