@@ -9,6 +9,7 @@ import numpy as np
 
 from .curves import Curves
 from .statistics import iqm, stratified_bootstrap
+from .theme import REAL, count_steps, panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,3 +110,23 @@ def lighten(axes: Axes, grid: str = "both") -> None:
     """
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, alpha=0.25)
+
+
+def evaluations_figure(steps: np.ndarray, returns: np.ndarray) -> Figure:
+    """The learning curve of a single run: the mean of each evaluation, and how far its episodes spread.
+
+    Args:
+        steps: Environment steps of the evaluations, ``(n_evaluations,)``.
+        returns: Of their episodes, ``(n_evaluations, n_episodes)``.
+    """
+    figure, axes = panel()
+    marker = "o" if len(steps) == 1 else None
+    axes.plot(steps, returns.mean(1), color=REAL, linewidth=2, marker=marker, label="mean")
+    if returns.shape[1] > 1:
+        axes.fill_between(steps, returns.min(1), returns.max(1), color=REAL, alpha=0.2, linewidth=0, label="least to most")
+        figure.legend(loc="outside upper center", ncols=2)
+    axes.set_ylabel("return of an episode")
+    axes.yaxis.set_major_formatter("{x:,g}")
+    count_steps(axes)
+    lighten(axes)
+    return figure

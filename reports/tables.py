@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,27 +13,32 @@ from .scores import area_under_curve, final_return, steps_to_level
 from .statistics import Interval, few_seeds, iqm, probability_of_improvement, stratified_bootstrap
 
 
-def comparison_table(
-    rows: Iterable[Mapping],
-    *,
-    baseline: str | None = None,
-    levels: Mapping[str, float] | None = None,
-    until: int | None = None,
-) -> str:
-    """A markdown table with a row for each method on each task, and a warning where seeds are few.
+class Comparison(NamedTuple):
+    """A table of methods, before it is set in any type.
+
+    Attributes:
+        header: What the columns are.
+        rows: Cells as text, one row for each method on each task.
+        notes: Sentences that belong to it, such as that seeds are few.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def comparison_table(rows: Iterable[Mapping], **options: object) -> str:
+    """The :func:`comparison` of methods in markdown.
 
     Args:
         rows: One for each evaluation, as `gather_curves` takes them.
-        baseline: A method; the table then tells how likely a run of each other one beats a run of this one.
-        levels: By task, a return; the table then tells when it is first reached, as `steps_to_level` has it.
-        until: Leave out evaluations after this environment step.
+        options: As `comparison` takes them.
 
     Returns:
-        Markdown, without a newline at the end. Intervals are bootstraps of 95 %; there is none for a single run.
+        Markdown, without a newline at the end.
 
     Raises:
-        ValueError: As `gather_curves`; if ``baseline`` or a task of ``levels`` has no rows, or methods were trained for
-            different numbers of steps on one task.
+        ValueError: As `comparison`.
 
     Example:
         >>> rows = [
@@ -47,6 +53,34 @@ def comparison_table(
         <BLANKLINE>
         anf on Ant-v5, dense on Ant-v5: 3 seeds: too few for a claim, which takes 5.
     """
+    found = comparison(rows, **options)
+    rule = ["---"] * 2 + ["---:"] * (len(found.header) - 2)
+    lines = [f"| {' | '.join(cells)} |" for cells in (found.header, rule, *found.rows)]
+    return "\n".join([*lines, *(line for note in found.notes for line in ("", note))])
+
+
+def comparison(
+    rows: Iterable[Mapping],
+    *,
+    baseline: str | None = None,
+    levels: Mapping[str, float] | None = None,
+    until: int | None = None,
+) -> Comparison:
+    """A table with a row for each method on each task, and a warning where seeds are few.
+
+    Args:
+        rows: One for each evaluation, as `gather_curves` takes them.
+        baseline: A method; the table then tells how likely a run of each other one beats a run of this one.
+        levels: By task, a return; the table then tells when it is first reached, as `steps_to_level` has it.
+        until: Leave out evaluations after this environment step.
+
+    Returns:
+        The table. Intervals are bootstraps of 95 %; there is none for a single run.
+
+    Raises:
+        ValueError: As `gather_curves`; if ``baseline`` or a task of ``levels`` has no rows, or methods were trained for
+            different numbers of steps on one task.
+    """
     curves = gather_curves(rows, until)
     if baseline is not None:
         known(baseline, {method: None for methods in curves.values() for method in methods}, "baseline")
@@ -55,22 +89,18 @@ def comparison_table(
     header = ["task", "method", "seeds", "final return, IQM", "95 % interval", "area under curve, IQM"]
     header += ["steps to level, median"] if levels else []
     header += [f"P(better than {baseline})"] if baseline else []
-    lines = [_line(header), _line(["---"] * 2 + ["---:"] * (len(header) - 2))]
+    cells: list[list[str]] = []
     for task, methods in curves.items():
         _require_one_length(task, methods)
         for method, runs in methods.items():
-            cells = [task, method, *_result_cells(runs)]
-            cells += [_level_cell(runs, levels.get(task))] if levels else []
-            cells += [_improvement_cell(runs, None if method == baseline else methods.get(baseline))] if baseline else []
-            lines.append(_line(cells))
+            cells.append([task, method, *_result_cells(runs)])
+            cells[-1] += [_level_cell(runs, levels.get(task))] if levels else []
+            cells[-1] += [_improvement_cell(runs, None if method == baseline else methods.get(baseline))] if baseline else []
+    notes = _warnings(curves)
     if levels:
         given = ", ".join(f"{task} {_number(level)}" for task, level in levels.items())
-        lines += ["", f"Level: {given}; reached when the mean of three evaluations is."]
-    return "\n".join([*lines, *_warnings(curves)])
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        notes.insert(0, f"Level: {given}; reached when the mean of three evaluations is.")
+    return Comparison(header, cells, notes)
 
 
 def _result_cells(runs: Curves) -> list[str]:
@@ -118,10 +148,10 @@ def _require_one_length(task: str, methods: Mapping[str, Curves]) -> None:
 
 
 def _warnings(curves: Mapping[str, Mapping[str, Curves]]) -> list[str]:
-    """One line, with an empty one before it, for each number of seeds that is too small."""
+    """One sentence for each number of seeds that is too small."""
     few: dict[int, list[str]] = {}
     for task, methods in curves.items():
         for method, runs in methods.items():
             if few_seeds(len(runs.seeds)):
                 few.setdefault(len(runs.seeds), []).append(f"{method} on {task}")
-    return [line for n_seeds, whose in sorted(few.items()) for line in ("", f"{', '.join(whose)}: {few_seeds(n_seeds)}")]
+    return [f"{', '.join(whose)}: {few_seeds(n_seeds)}" for n_seeds, whose in sorted(few.items())]

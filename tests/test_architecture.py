@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "names": set(),
     "sparse": {"names"},
     "envs": {"names"},
-    "reports": {"names"},
+    "reports": {"names", "sparse", "envs", "agents", "training"},
     "selection": {"sparse"},
     "agents": {"names", "sparse", "envs"},
     "training": {"names", "sparse", "envs", "agents"},
@@ -30,6 +30,9 @@ MAY_IMPORT = {
     "evaluate": {*MODULES, *FOLDERS},
     "": {"envs"},  # the package itself
 }
+
+# Of the reports, what is about numbers alone and knows of no runs.
+OF_NUMBERS = ("__init__", "curves", "figures", "scores", "statistics", "tables", "theme")
 
 # What a part may not import while it is itself imported.
 NOT_WHEN_IMPORTED = {
@@ -100,6 +103,13 @@ def test_imports_point_down_only(path):
     assert not wrong
 
 
+@pytest.mark.parametrize("name", OF_NUMBERS)
+def test_statistics_know_of_no_runs(name):
+    allowed = {*(f"siftrl.reports.{other}" for other in OF_NUMBERS), "siftrl.names"}
+    modules = {".".join(module) for module, _ in imports(ROOT / "reports" / f"{name}.py") if module[0] == "siftrl"}
+    assert modules <= allowed
+
+
 @pytest.mark.parametrize("path", [path for path in SOURCES if part_of(module_of(path)) in NOT_WHEN_IMPORTED], ids=name_of)
 def test_light_parts_load_nothing_heavy(path):
     forbidden = NOT_WHEN_IMPORTED[part_of(module_of(path))]
@@ -164,6 +174,7 @@ def test_tests_stand_where_their_subjects_do():
         ("import siftrl.export.runner", ("torch", "stable_baselines3", "onnx", "onnxruntime", "gymnasium.envs.mujoco")),
         ("import siftrl.export.command", ("torch", "stable_baselines3", "onnx", "onnxruntime")),
         ("import siftrl.robustness.command", ("torch", "stable_baselines3", "gymnasium.envs.mujoco", "matplotlib")),
+        ("import siftrl.reports.command", ("torch", "stable_baselines3", "matplotlib", "jinja2", "gymnasium.envs.mujoco")),
         ("import siftrl.tuning.command", ("torch", "stable_baselines3", "optuna", "matplotlib")),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from siftrl.reports.curves import Curves
-from siftrl.reports.figures import curves_figure, draw_curves
+from siftrl.reports.figures import curves_figure, draw_curves, evaluations_figure
 from siftrl.reports.statistics import mean, stratified_bootstrap
 
 STEPS = np.array([10, 20, 30])
@@ -52,3 +52,12 @@ def test_each_task_has_a_panel_and_each_method_one_entry_in_the_legend(n_tasks):
 def test_a_figure_can_be_saved(tmp_path):
     curves_figure({"Ant-v5": {"anf": curves(5)}}).savefig(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curve_of_one_run_has_the_spread_of_its_episodes():
+    returns = np.array([[1.0, 3.0], [2.0, 6.0], [0.0, 0.0]])
+    figure = evaluations_figure(STEPS, returns)
+    ((line,), (band,)) = figure.axes[0].lines, figure.axes[0].collections
+    assert line.get_ydata().tolist() == [2, 4, 0]
+    assert band.get_datalim(figure.axes[0].transData).intervaly.tolist() == [0, 6]
+    assert not evaluations_figure(STEPS, returns[:, :1]).axes[0].collections

@@ -1,7 +1,7 @@
 """The table of methods: its figures, its warnings, and comparisons that it refuses."""
 
 import pytest
-from siftrl.reports.tables import comparison_table
+from siftrl.reports.tables import comparison, comparison_table
 
 
 def rows(method, n_seeds, gain, task="Ant-v5", n_evaluations=20):
@@ -73,3 +73,11 @@ def test_names_that_are_not_there_are_answered_with_those_that_are():
         comparison_table(ROWS, baseline="dens")
     with pytest.raises(ValueError, match="levels must be one of Ant-v5, not 'Ant-v4'"):
         comparison_table(ROWS, levels={"Ant-v4": 3})
+
+
+def test_a_comparison_has_the_cells_of_its_markdown():
+    rows = [{"method": "anf", "task": "t", "seed": 0, "step": step, "mean_return": step} for step in (10, 20)]
+    found = comparison(rows)
+    assert found.rows == [["t", "anf", "1", "20", "", "15"]]
+    assert found.notes == ["anf on t: 1 seed: too few for a claim, which takes 5."]
+    assert comparison_table(rows).splitlines()[2:] == ["| t | anf | 1 | 20 |  | 15 |", "", found.notes[0]]

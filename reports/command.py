@@ -1,0 +1,161 @@
+"""The command ``siftrl-report``: what runs found and what their networks listened to, as one HTML file."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..training.device import spin_briefly
+from ..training.options import NOT_EMPTY, OptionParser, check_options, option
+
+if TYPE_CHECKING:
+    from .blocks import Drawer
+    from .page import Page
+    from .runs import RunRecord
+
+_PROG = "siftrl-report"
+
+_DESCRIPTION = """\
+Report on a run, or compare several: one HTML file that needs neither a network nor anything beside it. RUN is a run folder
+of train.py, or a folder above some, such as that of a study: all runs below it count.
+"""
+
+_EPILOG = """\
+examples:
+  siftrl-report logs/sac-sift/HalfCheetah-v5_0.9_s0_1
+  # a study: learning curves by task and method, and a section for each run; the figures as PNG as well
+  siftrl-report studies/example -o example.html --figures figures
+  siftrl-report logs/sac-sift logs/sac-anf --brief
+"""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The options of a report; each is a flag of ``siftrl-report``."""
+
+    output: str = option("report.html", "the file to write", rule=NOT_EMPTY, short="-o", metavar="FILE")
+    figures: str | None = option(
+        None, "also write the figures as PNG files into this folder", rule=NOT_EMPTY, metavar="FOLDER"
+    )
+    brief: bool = option(False, "of several runs, only the comparison and no section for each")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write a report as the command line says.
+
+    Args:
+        argv: the arguments; ``None`` takes the process's own.
+
+    Returns:
+        0, or 2 for wrong input, or 130 after Ctrl-C.
+    """
+    parser = OptionParser(prog=_PROG, usage="%(prog)s RUN ... [options]", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or a folder above some")
+    parser.add_options(ReportOptions)
+    spin_briefly()
+    try:
+        given = parser.parse_options(sys.argv[1:] if argv is None else argv)
+        runs = given.pop("runs")
+        report(runs, ReportOptions(**given))
+    except ValueError as error:
+        print(f"{_PROG}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{_PROG}: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def report(paths: list[str], options: ReportOptions) -> None:
+    """Write the report on the runs that ``paths`` mean, and say where it is.
+
+    Raises:
+        ValueError: Where there is no run, the only one cannot be read, or something cannot be written.
+    """
+    from ..training.atomic import atomic_write_text
+    from .blocks import Drawer
+    from .page import render
+    from .runs import find_runs
+
+    output = Path(options.output)
+    _require_writable(output)
+    folders = find_runs(paths)
+    drawer = Drawer(None if options.figures is None else Path(options.figures))
+    runs, refused = _readable(folders)
+    try:
+        page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, refused, drawer, options.brief)
+        atomic_write_text(output, render(page))
+    except OSError as error:
+        raise ValueError(f"cannot write to {error.filename or output}: {error.strerror}.") from error
+    print(f"Report on {len(runs)} run{'' if len(runs) == 1 else 's'}: {output}")
+
+
+def _require_writable(path: Path) -> None:
+    # Before the work: drawing many runs takes minutes.
+    if path.is_dir():
+        raise ValueError(f"cannot write to {path}: it is a folder.")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write to {path}: there is no folder {path.parent}.")
+
+
+def _readable(folders: list[Path]) -> tuple[list[RunRecord], list[str]]:
+    """The runs that can be read, and why others cannot.
+
+    Raises:
+        ValueError: Where none can.
+    """
+    from .runs import read_run
+
+    runs, refused = [], []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except ValueError as error:
+            if len(folders) == 1:
+                raise
+            refused.append(_left_out(error))
+    if not runs:
+        raise ValueError(f"none of the {len(folders)} runs can be read.")
+    return runs, refused
+
+
+def _left_out(error: ValueError) -> str:
+    print(f"{_PROG}: left out: {error}", file=sys.stderr)
+    return str(error)
+
+
+def _page_of_run(run: RunRecord, drawer: Drawer) -> Page:
+    from .page import Page
+    from .run_sections import headline, result_words, run_sections
+
+    return Page(headline(run), [f"Final return {result_words(run)}."], run_sections(run, drawer))
+
+
+def _page_of_group(runs: list[RunRecord], refused: list[str], drawer: Drawer, brief: bool) -> Page:
+    from .blocks import Block, Section
+    from .group_sections import ABOUT, group_sections
+    from .groups import group_runs
+    from .page import FoldedRun, Page
+    from .run_sections import headline, result_words, run_sections
+
+    groups = group_runs(runs)
+    sections = group_sections(groups, drawer)
+    folded = []
+    for number, run in enumerate([] if brief else runs, 1):
+        key = f"run-{number}"
+        title = f"{headline(run)} ({run.folder.name})"
+        try:
+            of_run = run_sections(run, drawer.with_prefix(f"{key}-"))
+        except ValueError as error:
+            refused.append(_left_out(error))
+            continue
+        folded.append(FoldedRun(key, title, result_words(run), of_run))
+    if refused:
+        sections.append(Section("left-out", "Left out", [Block(text=refused)]))
+    n_tasks = f"{len(groups)} task{'' if len(groups) == 1 else 's'}"
+    return Page(f"{len(runs)} runs on {n_tasks}", [ABOUT], sections, folded)
