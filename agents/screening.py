@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import signal, stats
+
+from .dependence import basis, dependence, least, over_time, without
 
 _CLIP = 4.0  # standard deviations: a test of means must not hang on a few impacts
 _N_STRONGEST = 16  # accepted features through which the response to an action may pass
-_N_SHIFTS = 64
 _N_TRIMS = 4
+_BLOCK = 4_096  # features that are examined at a time, to keep memory small
+_MEMORY = 0.9  # of an impulse, what is left a step later
 _SMALL = 1e-6  # of a feature's variance: what is left of one that others determine
 
 
@@ -22,12 +26,14 @@ class Experience(NamedTuple):
         next_observations: float32 ``(n, n_features)``, the last ones of an episode where it ended.
         impulses: float32 ``(n, n_actions)``: the random part of each action, drawn independently of all else, with mean 0.
         rewards: float32 ``(n,)``.
+        n_envs: Environments whose transitions take turns.
     """
 
     observations: np.ndarray
     next_observations: np.ndarray
     impulses: np.ndarray
     rewards: np.ndarray
+    n_envs: int = 1
 
 
 class Finding(NamedTuple):
@@ -52,13 +58,15 @@ def screen(
 
     * if its next value depends on the impulse, alone or times an accepted feature, beyond what its own value and those of
       the accepted features foretell; or
+    * if the size of its change does, or depends on a product of what the impulses of the last steps add up to: an angle's
+      cosine goes up or down with the same speed, and a speed is what impulses have left; or
     * if its value helps to foretell the reward, or the next values of accepted features.
 
-    The first test is valid for any noise that actions do not reach, however it is distributed and correlated, copies of the
-    task that someone else controls included: it assumes nothing but that the impulses are random. The second one finds what
-    cannot be controlled and still matters, such as a goal. It assumes that errors of a linear forecast over one step are
-    uncorrelated over time, and its share of the error rate is half. Features that do neither in the course of these
-    transitions are not found. Values count up to 4 standard deviations from the mean.
+    The first two tests are valid for any noise that actions do not reach, however it is distributed and correlated, copies
+    of the task that someone else controls included: they assume little but that the impulses are random. The third one finds
+    what cannot be controlled and still matters, such as a goal. It assumes that errors of a linear forecast over one step
+    are uncorrelated over time, and its share of the error rate is half. Features that do none of it in the course of these
+    transitions are not found. Values and changes count up to 4 standard deviations from the mean.
 
     Args:
         experience: Transitions.
@@ -75,7 +83,7 @@ def screen(
     Source:
         The idea of an intervention with a test for each feature: Liu, Cheng & Bogdan, Interventional Boundary Discovery
         (2026). Error rate: Benjamini & Hochberg (1995). Ours are the rounds, the interactions with accepted features, the
-        forecasts, and that exploration itself serves as the intervention: no further steps are taken.
+        forecasts, the sizes of changes, and that exploration itself serves as the intervention: no further steps are taken.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -90,29 +98,88 @@ def screen(
         raise ValueError(f"experience must hold at least 8 transitions, got {n}")
     if not 0 < false_discovery_rate < 1:
         raise ValueError(f"false_discovery_rate must be between 0 and 1, got {false_discovery_rate}")
+    if n % experience.n_envs:
+        raise ValueError(
+            f"experience must hold as many transitions of each of its {experience.n_envs} environments, got {n}"
+        )
     here, there = _standardised(experience)
     impulses, rewards = _scaled(experience.impulses), _scaled(experience.rewards[:, None])
+    size = _scaled(np.square(there - here))
+    momenta = _products(_momenta(impulses, experience.n_envs))
     accepted = np.zeros(n_features, bool) if known is None else known
     responsive, response = accepted, np.zeros(n_features)
     for _ in range(max_rounds):
         strongest = np.flatnonzero(accepted)[np.argsort(-response[accepted], kind="stable")[:_N_STRONGEST]]
-        products = [impulses * here[:, [feature]] for feature in strongest]
-        causes = np.hstack([impulses, *products])
-        context = _basis(here[:, accepted])
-        own, after = _without(context, here), _without(context, there)
-        change = after - own * _slope(own, after, accepted)
-        # What is left of a forecast by the accepted features and the impulses.
-        surprise = _without(_basis(np.hstack([here[:, accepted], causes])), np.hstack([rewards, there[:, responsive]]))
-        response, direct = _dependence(change, impulses, context)
-        _, mediated = _dependence(change, causes, context)
-        foretelling = _foretelling(own, surprise, context, false_discovery_rate)
-        responding = (2 * np.minimum(direct, mediated)).clip(max=1.0)
-        p_values = (2 * np.minimum(responding, foretelling)).clip(max=1.0)
-        found = _discovered(p_values, false_discovery_rate) & ~accepted
+        causes = np.hstack([impulses, *(_scaled(impulses * here[:, [feature]]) for feature in strongest)])
+        forecast = basis(np.hstack([here[:, accepted], causes]))
+        grounds = _Grounds(
+            context=basis(here[:, accepted]),
+            impulses=impulses,
+            causes=causes,
+            strengths=np.hstack([causes, _scaled(np.square(impulses))]),
+            momenta=momenta,
+            surprise=without(forecast, np.hstack([rewards, there[:, responsive]])),
+            rate=false_discovery_rate,
+        )
+        blocks = (slice(start, start + _BLOCK) for start in range(0, n_features, _BLOCK))
+        examined = [_examined(grounds, *(part[..., block] for part in (here, there, size, accepted))) for block in blocks]
+        response, responding, foretelling = (np.concatenate(part) for part in zip(*examined, strict=True))
+        p_values = least(responding, foretelling)
+        found = (stats.false_discovery_control(p_values) <= false_discovery_rate) & ~accepted
         if not found.any():
             break
         accepted, responsive = accepted | found, responsive | (found & (responding <= foretelling))
     return Finding(accepted, p_values)
+
+
+class _Grounds(NamedTuple):
+    """What features are tested against in a round, each ``(n, …)``, and the false discovery rate.
+
+    Attributes:
+        context: An orthonormal basis of a constant and the accepted features.
+        impulses: Of this step.
+        causes: Those, alone and times accepted features.
+        strengths: Those, and the squares of the impulses: what the size of a change may depend on.
+        momenta: Products of what the impulses of the last steps add up to.
+        surprise: What is left of a forecast of reward and responsive features by the accepted features and the causes.
+        rate: False discovery rate.
+    """
+
+    context: np.ndarray
+    impulses: np.ndarray
+    causes: np.ndarray
+    strengths: np.ndarray
+    momenta: np.ndarray
+    surprise: np.ndarray
+    rate: float
+
+
+def _examined(
+    grounds: _Grounds, here: np.ndarray, there: np.ndarray, size: np.ndarray, accepted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How strongly some features respond to the impulses; p-values of their responding, and of their foretelling."""
+    context = grounds.context
+    own, after = without(context, here), without(context, there)
+    change = without(context, _scaled(after - own * _slope(own, after, accepted), least_std=math.sqrt(_SMALL)))
+    size = without(context, size)
+    response, direct = dependence(change, grounds.impulses, context)
+    _, mediated = dependence(change, grounds.causes, context)
+    _, in_size = dependence(size, grounds.strengths, context)
+    carried = over_time(size, grounds.momenta, context, grounds.rate)
+    foretelling = over_time(own, grounds.surprise, context, grounds.rate)
+    return response, least(direct, mediated, in_size, carried), foretelling
+
+
+def _momenta(impulses: np.ndarray, n_envs: int) -> np.ndarray:
+    """What impulses have left after each step, where a tenth fades from step to step; of each environment by itself."""
+    by_env = impulses.reshape(-1, n_envs, impulses.shape[1])
+    return signal.lfilter([1.0], [1.0, -_MEMORY], by_env, axis=0).reshape(impulses.shape)
+
+
+def _products(columns: np.ndarray) -> np.ndarray:
+    """All products of two columns, squares too, scaled."""
+    first, second = np.triu_indices(columns.shape[1])
+    return _scaled(columns[:, first] * columns[:, second])
 
 
 def _standardised(experience: Experience) -> tuple[np.ndarray, np.ndarray]:
@@ -123,9 +190,9 @@ def _standardised(experience: Experience) -> tuple[np.ndarray, np.ndarray]:
     return _clipped((observations - mean) / std), _clipped((following - mean) / std)
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def _scaled(values: np.ndarray, least_std: float = 1e-9) -> np.ndarray:
     values = np.asarray(values, np.float32)
-    mean, std = _centre_and_scale(values)
+    mean, std = _centre_and_scale(values, least_std)
     return _clipped((values - mean) / std)
 
 
@@ -133,25 +200,13 @@ def _clipped(values: np.ndarray) -> np.ndarray:
     return np.clip(values, -_CLIP, _CLIP)
 
 
-def _centre_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column without its outliers; 1 for what never moves."""
+def _centre_and_scale(values: np.ndarray, least_std: float = 1e-9) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column without its outliers; 1 for what hardly moves."""
     mean, std = values.mean(0), values.std(0)
     for _ in range(_N_TRIMS):
         clipped = np.clip(values, mean - _CLIP * std, mean + _CLIP * std)
         mean, std = clipped.mean(0), clipped.std(0)
-    return mean, np.where(std > 1e-9, std, 1.0)
-
-
-def _basis(columns: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of a constant and these columns: ``(n, rank)``."""
-    whole = np.hstack([np.ones((len(columns), 1), np.float32), columns])
-    basis, sizes, _ = np.linalg.svd(whole, full_matrices=False)
-    return basis[:, sizes > 1e-4 * sizes[0]]
-
-
-def _without(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """What a basis leaves of columns."""
-    return columns - basis @ (basis.T @ columns)
+    return mean, np.where(std > least_std, std, 1.0)
 
 
 def _slope(own: np.ndarray, after: np.ndarray, accepted: np.ndarray) -> np.ndarray:
@@ -159,51 +214,3 @@ def _slope(own: np.ndarray, after: np.ndarray, accepted: np.ndarray) -> np.ndarr
     variance = np.square(own).mean(0)
     slope = (own * after).mean(0) / np.maximum(variance, _SMALL)
     return np.where(accepted | (variance < _SMALL), 0.0, slope)
-
-
-def _foretelling(own: np.ndarray, surprise: np.ndarray, context: np.ndarray, rate: float) -> np.ndarray:
-    """P-values of each feature's dependence on what comes next, where both may be correlated over time.
-
-    For those that look significant the statistic is compared with its mean over shifts in time that leave no true
-    dependence: that many times fewer independent transitions there are.
-    """
-    statistic, p_values = _dependence(own, surprise, context)
-    candidates = np.flatnonzero(p_values <= rate)
-    if candidates.size:
-        n = len(own)
-        shifts = np.linspace(n // 10, n - n // 10, _N_SHIFTS, dtype=int)
-        by_chance = np.mean(
-            [_dependence(own[:, candidates], np.roll(surprise, shift, 0), context)[0] for shift in shifts], axis=0
-        )
-        degrees = surprise.shape[1]
-        # With a margin for what the mean of so many shifts may be wrong by.
-        inflation = np.maximum(by_chance * (1.0 + 2.0 * np.sqrt(2.0 / (degrees * _N_SHIFTS))), 1.0)
-        rest = np.maximum(n / inflation - degrees - context.shape[1] - 1, 1.0)
-        p_values[candidates] = stats.f.sf(statistic[candidates] / inflation, degrees, rest)
-    return p_values
-
-
-def _dependence(effects: np.ndarray, causes: np.ndarray, context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """F statistics and p-values of each effect's regression on all causes, both given the context."""
-    n = len(effects)
-    basis = _without(context, causes)
-    basis, sizes, _ = np.linalg.svd(basis, full_matrices=False)
-    basis = basis[:, sizes > 1e-4 * np.sqrt(n)]
-    degrees, rest = basis.shape[1], n - basis.shape[1] - context.shape[1] - 1
-    variance = np.square(effects).sum(0)
-    if degrees == 0 or rest < 1:
-        return np.zeros(effects.shape[1]), np.ones(effects.shape[1])
-    explained = np.square(basis.T @ effects).sum(0)
-    left = np.maximum(variance - explained, _SMALL * n)
-    statistic = np.where(variance < _SMALL * n, 0.0, (explained / degrees) / (left / rest))
-    return statistic, stats.f.sf(statistic, degrees, rest)
-
-
-def _discovered(p_values: np.ndarray, rate: float) -> np.ndarray:
-    """Which are significant at this false discovery rate (Benjamini & Hochberg 1995)."""
-    order = np.argsort(p_values, kind="stable")
-    below = np.flatnonzero(p_values[order] <= rate * np.arange(1, len(order) + 1) / len(order))
-    discovered = np.zeros(len(order), bool)
-    if below.size:
-        discovered[order[: below[-1] + 1]] = True
-    return discovered

@@ -236,7 +236,7 @@ class Sift(FeatureReader):
         buffer, rows = self.model.replay_buffer, self._newest_rows(n_steps)
         here, there = observed(buffer, rows)
         recorded = self._impulses[np.arange(self._n_recorded - len(rows), self._n_recorded) % len(self._impulses)]
-        return Experience(here, there, recorded.reshape(len(here), -1), buffer.rewards[rows].reshape(-1))
+        return Experience(here, there, recorded.reshape(len(here), -1), buffer.rewards[rows].reshape(-1), buffer.n_envs)
 
 
 def _exchange(match: Match, n_features: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import signal
+from siftrl.agents import screening
 from siftrl.agents.screening import Experience, screen
 
 N = 800
@@ -63,6 +65,42 @@ def test_what_foretells_the_reward_is_found_through_the_reward_alone():
     assert not screen(experience(real, impulses, np.zeros(N))).accepted[3]
 
 
+def wheel(rng, n=N):
+    """A wheel that is pushed: the sine and the cosine of its angle, and what turned it, ``(n + 1, 2)``."""
+    impulses = rng.uniform(-1, 1, (n, 1))
+    speed = signal.lfilter([0.3], [1.0, -0.9], impulses[:, 0])
+    angle = np.concatenate([[0.0], np.cumsum(speed)])
+    return np.stack([np.sin(angle), np.cos(angle)], 1), impulses
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_angle_is_found_by_the_size_of_its_steps(seed):
+    rng = np.random.default_rng(seed)
+    real, impulses = wheel(rng)
+    features = np.hstack([real, *(wheel(rng)[0] for _ in range(50))])
+    assert screen(experience(features, impulses, np.zeros(N))).accepted.nonzero()[0].tolist() == [0, 1]
+
+
+def test_impulses_add_up_in_each_environment_by_itself():
+    rng = np.random.default_rng(1)
+    wheels = [wheel(rng, N // 4) for _ in range(4)]
+    features = np.stack([real for real, _ in wheels], 1).astype(np.float32)
+    impulses = np.concatenate([impulses for _, impulses in wheels], 1).reshape(N, 1)
+    whole = Experience(features[:-1].reshape(N, 2), features[1:].reshape(N, 2), impulses, np.zeros(N), n_envs=4)
+    assert screen(whole).p_values.max() < screen(whole._replace(n_envs=1)).p_values.min()
+
+
+def test_features_are_examined_in_blocks_as_they_are_together(monkeypatch):
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    whole = experience(np.hstack([real, rng.standard_normal((N + 1, 50))]), impulses, rewards)
+    expected = screen(whole)
+    monkeypatch.setattr(screening, "_BLOCK", 7)
+    finding = screen(whole)
+    assert np.array_equal(finding.accepted, expected.accepted)
+    np.testing.assert_allclose(finding.p_values, expected.p_values, rtol=1e-3, atol=1e-6)
+
+
 def test_among_noise_alone_an_examination_rarely_finds_anything():
     found = []
     for seed in range(60):
@@ -98,6 +136,8 @@ def test_wrong_arguments_are_named():
     real, impulses, rewards = task(rng)
     whole = experience(real, impulses, rewards)
     with pytest.raises(ValueError, match="at least 8 transitions, got 7"):
-        screen(Experience(*(part[:7] for part in whole)))
+        screen(Experience(*(part[:7] for part in whole[:4])))
+    with pytest.raises(ValueError, match="each of its 3 environments, got 800"):
+        screen(whole._replace(n_envs=3))
     with pytest.raises(ValueError, match="false_discovery_rate must be between 0 and 1, got 1"):
         screen(whole, false_discovery_rate=1)
