@@ -38,6 +38,8 @@ examples:
   python evaluate.py logs/demo --corrupt bias:3,delay:2
   # a model that was trained with Stable-Baselines3 elsewhere, and a video of its first episode
   python evaluate.py sac_hopper.zip --env Hopper-v5 --video hopper.gif
+  # which features the actor listens to, beside the film
+  python evaluate.py logs/demo --episodes 1 --video demo.mp4 --attention
 
 A saved model contains pickles, which can run any code when they are loaded: evaluate only what you trust, or with
 --weights-only, which builds the networks anew from the run's options (a model that train.py saved, that is).
@@ -83,12 +85,17 @@ class Options:
 
     json: str | None = option(None, "also write the figures to this file", rule=NOT_EMPTY, group=_OUTPUT, metavar="FILE")
     video: str | None = option(None, "film the first episode as .gif or .mp4", rule=NOT_EMPTY, group=_OUTPUT, metavar="FILE")
+    attention: bool = option(
+        False, "with --video, show beside the film which features the actor listens to at each moment", group=_OUTPUT
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
         parse_disturbances(self.corrupt)
         if self.corrupt is None and self.corrupt_features != "all":
             raise ValueError("corrupt-features says which sensors fail, and needs --corrupt to say how.")
+        if self.attention and self.video is None:
+            raise ValueError("attention is shown beside a film, and needs --video to say where that goes.")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -118,6 +118,8 @@ def test_a_folder_of_runs_and_a_model_without_its_folder_will_do(run, tmp_path):
         (["--noise-std", "3"], {"noise_std": 3.0}),
         (["--noise-distribution", "uniform"], {"noise_distribution": "uniform"}),
         (["--noise-distribution", "imitate"], {"noise_distribution": "imitate"}),
+        (["--noise-distribution", "brownian"], {"noise_distribution": "brownian"}),
+        (["--noise-distribution", "copies", "--noise-std", "2"], {"noise_distribution": "copies", "noise_std": 2.0}),
         (["--live-noise", "0"], {"live_noise": 0}),
         (["--permutation", "2"], {"permutation": 2}),
     ],
@@ -191,12 +193,12 @@ def test_a_foreign_model_can_have_been_trained_among_noise(tmp_path):
     assert figures["links"]["actor"]["noise"] == 256
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
-def test_the_first_episode_can_be_filmed(suffix, run, tmp_path):
+@pytest.mark.parametrize(("suffix", "flags"), [(".gif", ["--attention"]), (".mp4", [])])
+def test_the_first_episode_can_be_filmed(suffix, flags, run, tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     video = tmp_path / f"video{suffix}"
     # In a process of its own: MuJoCo chooses how to render when it is first imported.
-    command = [sys.executable, "-m", "siftrl.evaluate", str(run), "--episodes", "1", "--video", str(video)]
+    command = [sys.executable, "-m", "siftrl.evaluate", str(run), "--episodes", "1", "--video", str(video), *flags]
     result = subprocess.run(command, capture_output=True, text=True)
     if "video cannot be rendered here" in result.stderr:
         assert result.returncode == 2
@@ -205,7 +207,9 @@ def test_the_first_episode_can_be_filmed(suffix, run, tmp_path):
     assert result.returncode == 0, result.stderr
     import imageio.v3
 
-    assert len(imageio.v3.imread(video)) > 1
+    film = imageio.v3.imread(video)
+    assert len(film) > 1
+    assert (film.shape[2] > film.shape[1]) == bool(flags)
 
 
 def write(path, content):
@@ -232,6 +236,7 @@ BAD_INPUT = [
     (lambda run, tmp: [str(run), "--env", "Hopper-v5"], "reads 40 features, but this environment has 110"),
     (lambda run, tmp: [str(run), "--env", "Hoper-v5"], "Hopper-v5"),
     (lambda run, tmp: [str(run), "--device", "cuda:99"], "device cuda:99 is not there"),
+    (lambda run, tmp: [str(run), "--attention"], "attention is shown beside a film, and needs --video"),
     (lambda run, tmp: [str(run), "--video", "film.avi"], "video must end in .gif or .mp4"),
     (lambda run, tmp: [str(run), "--json", str(tmp)], "it is a folder"),
     (lambda run, tmp: [str(run), "--json", str(tmp / "no" / "f.json")], "there is no folder"),
@@ -260,5 +265,5 @@ def test_a_zip_with_foreign_weights_is_one_sentence(run, tmp_path, capsys):
 
 def test_missing_packages_for_video_are_named(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main([str(run), "--video", str(tmp_path / "film.gif")]) == 2
+    assert main([str(run), "--video", str(tmp_path / "film.mp4")]) == 2
     assert "pip install 'siftrl[video]'" in capsys.readouterr().err

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..agents.attention import require_actor
 from ..agents.filter import FilterRow, filter_report
 from . import report
 from .agent import saved_agent, weights_only_agent
 from .archive import Provenance, inspect_model, read_provenance
 from .atomic import atomic_write_text, check_writable
+from .attention_picture import with_attention
 from .device import resolve_device
 from .disturbance import Disturbance, ObservedMoments, check_disturbances, disturbed_env, parse_disturbances
 from .environments import evaluation_seed, make_vec_env, relevant_features
@@ -45,6 +47,7 @@ class Wishes(Protocol):
     noise: float | None
     json: str | None
     video: str | None
+    attention: bool
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     if wishes.video is not None:
         check_video(Path(wishes.video))
         use_offscreen_gl()
-        film = FirstEpisode()
+        film = FirstEpisode(keep_observations=wishes.attention)
     provenance = read_provenance(path)
     environment = environment_of(path, provenance, wishes)
     disturbances = parse_disturbances(wishes.corrupt)
@@ -117,6 +120,8 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     if permutation is not None and env.has_attr("permutations"):
         env.env_method("set_permutation", permutation)
     agent = _load(path, provenance, env, wishes)
+    if wishes.attention:
+        require_actor(agent)
     reads_features = hasattr(agent, "critic")
     observed = ObservedMoments(env.observation_space.shape[0])
     clean = None
@@ -143,7 +148,8 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     assessment = Assessment(path, environment, current_permutation(env), played, links, disturbances, clean)
     _show(assessment, env, provenance)
     if film is not None:
-        write_video(Path(wishes.video), film.frames, env.metadata.get("render_fps", 30))
+        frames = with_attention(film, agent, environment["env_id"]) if wishes.attention else film.frames
+        write_video(Path(wishes.video), frames, env.metadata.get("render_fps", 30), full_size=wishes.attention)
         print(f"Video of the first episode: {wishes.video}")
     if wishes.json is not None:
         atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from .environments import relevant_features
 
 _GIF_FRAMES_PER_SECOND = 25
-_NEEDS = {".gif": "imageio", ".mp4": "imageio_ffmpeg"}
+_NEEDS = {".gif": (), ".mp4": ("imageio", "imageio_ffmpeg")}
 
 
 def check_video(path: Path) -> None:
@@ -23,9 +27,11 @@ def check_video(path: Path) -> None:
     """
     if path.suffix.lower() not in _NEEDS:
         raise ValueError(f"video must end in .gif or .mp4, not {path.name!r}.")
-    for package in ("imageio", _NEEDS[path.suffix.lower()]):
+    for package in _NEEDS[path.suffix.lower()]:
         if importlib.util.find_spec(package) is None:
-            raise ValueError(f"video needs the package {package}, which is missing: pip install 'siftrl[video]'")
+            raise ValueError(
+                f"video as .mp4 needs the package {package}, which is missing: pip install 'siftrl[video]', or film a .gif."
+            )
 
 
 def use_offscreen_gl() -> None:
@@ -41,14 +47,22 @@ def use_offscreen_gl() -> None:
 
 
 class FirstEpisode:
-    """A callback for SB3's ``evaluate_policy`` that collects the frames of the first episode.
+    """A callback for SB3's ``evaluate_policy`` that films the first episode.
+
+    Args:
+        keep_observations: whether to keep what the agent sees, too.
 
     Attributes:
         frames: uint8 (height, width, 3) each, one for each environment step.
+        observations: float32 (n_features,) each: what the agent sees when the task looks like the frame.
+        relevant: int64 (n_real,): where the real features stand in them; ``None`` in an environment without noise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_observations: bool = False) -> None:
         self.frames: list[np.ndarray] = []
+        self.observations: list[np.ndarray] = []
+        self.relevant: np.ndarray | None = None
+        self._keeps_observations = keep_observations
         self._over = False
 
     def __call__(self, locals_: dict[str, Any], _globals: dict[str, Any]) -> None:
@@ -61,27 +75,67 @@ class FirstEpisode:
         self._over = self._over or bool(locals_["done"])
         if self._over:
             return
+        if not self.frames:
+            follow(locals_["env"])
+            self.relevant = relevant_features(locals_["env"])
         try:
             frame = locals_["env"].get_images()[0]
         except Exception as error:
             # Each renderer fails in its own way, down to AttributeErrors from inside OpenGL.
             raise ValueError(
-                "video cannot be rendered here: there is no OpenGL without a screen. Install libegl1 and set "
-                f"MUJOCO_GL=egl, or libosmesa6 and MUJOCO_GL=osmesa ({type(error).__name__}: {error})"
+                "video cannot be rendered here: there is no OpenGL without a screen. On Debian or Ubuntu, install libegl1, "
+                "libopengl0 and libgl1-mesa-dri; or libosmesa6, and set MUJOCO_GL=osmesa "
+                f"({type(error).__name__}: {error})"
             ) from error
         if frame is None:
             raise ValueError("video cannot be had of this task: it renders no images.")
         self.frames.append(frame)
+        if self._keeps_observations:
+            self.observations.append(locals_["new_observations"][0])
 
 
-def write_video(path: Path, frames: list[np.ndarray], frames_per_second: float) -> None:
-    """Write ``frames`` to ``path`` at the speed of the task; a gif at half the size and about 25 frames a second."""
-    import imageio.v3
+def follow(env: VecEnv) -> None:
+    """Look through the camera that follows the robot, where the task's model has one.
 
+    Gymnasium's own choice stands still, and what runs has soon left the picture.
+    """
+    for single in getattr(env.unwrapped, "envs", ()):
+        renderer = getattr(single.unwrapped, "mujoco_renderer", None)
+        if renderer is not None:
+            import mujoco
+
+            # -1, which stands for Gymnasium's choice, where there is no such camera.
+            renderer.camera_id = mujoco.mj_name2id(single.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: float, *, full_size: bool = False) -> None:
+    """Write frames to ``path`` at the speed of the task; a gif at about 25 frames a second.
+
+    Args:
+        path: the file, .gif or .mp4.
+        frames: uint8 (height, width, 3) each; at least one.
+        frames_per_second: of the task.
+        full_size: keep a gif's frames as they are, instead of halving them.
+    """
     if path.suffix.lower() == ".gif":
-        stride = max(1, round(frames_per_second / _GIF_FRAMES_PER_SECOND))
-        imageio.v3.imwrite(
-            path, [frame[::2, ::2] for frame in frames[::stride]], duration=1000 * stride / frames_per_second, loop=0
-        )
-    else:
-        imageio.v3.imwrite(path, frames, fps=frames_per_second)
+        _write_gif(path, frames, frames_per_second, 1 if full_size else 2)
+        return
+    import imageio.v2
+
+    with imageio.v2.get_writer(path, fps=frames_per_second) as video:
+        for frame in frames:
+            video.append_data(frame)
+
+
+def _write_gif(path: Path, frames: Iterable[np.ndarray], frames_per_second: float, shrink: int) -> None:
+    from PIL import Image
+
+    stride = max(1, round(frames_per_second / _GIF_FRAMES_PER_SECOND))
+    # Without dithering, whose dots change from frame to frame: they would double the file.
+    pictures = (
+        Image.fromarray(frame[::shrink, ::shrink]).quantize(dither=Image.Dither.NONE)
+        for number, frame in enumerate(frames)
+        if number % stride == 0
+    )
+    first = next(pictures)
+    first.save(path, save_all=True, append_images=pictures, duration=round(1000 * stride / frames_per_second), loop=0)

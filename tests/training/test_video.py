@@ -1,0 +1,83 @@
+"""Films: the frames of one episode, the camera that follows, and files at the task's speed."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from siftrl.training.environments import make_vec_env
+from siftrl.training.video import FirstEpisode, check_video, follow, write_video
+
+
+def frames(n, height=40, width=60):
+    """Each of one colour, so that it can be told from the others."""
+    return [np.full((height, width, 3), (5 * number, 100, 255 - 5 * number), np.uint8) for number in range(n)]
+
+
+@pytest.mark.parametrize(("fps", "stride"), [(20, 1), (50, 2), (125, 5)])
+@pytest.mark.parametrize("full_size", [False, True])
+def test_a_gif_plays_at_the_tasks_speed(fps, stride, full_size, tmp_path):
+    path = tmp_path / "film.gif"
+    write_video(path, iter(frames(10)), fps, full_size=full_size)
+    with Image.open(path) as film:
+        assert film.size == ((60, 40) if full_size else (30, 20))
+        assert film.n_frames == len(range(0, 10, stride))
+        assert film.info["duration"] == pytest.approx(1000 * stride / fps, abs=5)
+        assert film.info["loop"] == 0
+        film.seek(1)
+        assert np.asarray(film.convert("RGB"))[0, 0] == pytest.approx([5 * stride, 100, 255 - 5 * stride], abs=2)
+
+
+def test_an_mp4_holds_every_frame(tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    import imageio.v3
+
+    write_video(tmp_path / "film.mp4", iter(frames(10, 32, 64)), 20)
+    film = imageio.v3.imread(tmp_path / "film.mp4")
+    assert film.shape == (10, 32, 64, 3)
+    assert film[9, 0, 0].astype(int) == pytest.approx([45, 100, 210], abs=12)
+
+
+def test_what_cannot_be_written_is_said_before(tmp_path, monkeypatch):
+    check_video(tmp_path / "film.GIF")
+    with pytest.raises(ValueError, match=r"must end in .gif or .mp4, not 'film.avi'"):
+        check_video(tmp_path / "film.avi")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_video(tmp_path / "film.gif")
+    with pytest.raises(ValueError, match=r"pip install 'siftrl\[video\]'"):
+        check_video(tmp_path / "film.mp4")
+
+
+class Camera:
+    """An environment that renders its own step count."""
+
+    def __init__(self):
+        self.unwrapped, self.steps = self, 0
+
+    def has_attr(self, name):
+        return name == "relevant_features"
+
+    def get_attr(self, name, index):
+        return [np.array([2, 0])]
+
+    def get_images(self):
+        return [self.steps]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_one_episode_is_filmed_with_what_is_seen_at_each_frame(keep):
+    film, env = FirstEpisode(keep_observations=keep), Camera()
+    for env.steps in range(1, 7):
+        film({"env": env, "done": env.steps == 4, "new_observations": [10 * env.steps]}, {})
+    assert film.frames == [1, 2, 3]
+    assert film.observations == ([10, 20, 30] if keep else [])
+    assert film.relevant.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(("env_id", "camera"), [("HalfCheetah-v5", 0), ("Reacher-v5", -1)])
+def test_the_camera_follows_what_runs(env_id, camera):
+    env = make_vec_env({"env_id": env_id, "noise_fraction": 0.5, "render_mode": "rgb_array"}, seed=0)
+    follow(env)
+    assert env.envs[0].unwrapped.mujoco_renderer.camera_id == camera
+
+
+def test_tasks_without_such_cameras_are_left_alone():
+    follow(make_vec_env({"env_id": "Pendulum-v1", "noise_fraction": 0.0, "render_mode": "rgb_array"}, seed=0))
