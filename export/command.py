@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..training.atomic import check_writable
 from ..training.device import spin_briefly
 from ..training.folder import find_model
-from ..training.options import NOISE_FRACTION, NOT_EMPTY, OptionParser, check_options, one_of, option
+from ..training.options import NOISE_FRACTION, NOT_EMPTY, POSITIVE, OptionParser, check_options, one_of, option
 from .formats import FORMATS, format_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Options:
     )
     env: str | None = option(None, "the task's Gymnasium id; needed for a zip of other origin", rule=NOT_EMPTY, metavar="ID")
     noise: float | None = option(None, "with --env, the fraction of noise features (0)", rule=NOISE_FRACTION)
+    tolerance: float = option(
+        1e-5, "how far the actions may be from the policy's, in halves of their range", rule=POSITIVE
+    )
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -96,7 +99,7 @@ def _export(given: dict[str, Any]) -> None:
     from .write import export_actor
 
     model, about = saved_model(path, options.env, options.noise)
-    exported = export_actor(model, output, name, about)
+    exported = export_actor(model, output, name, about, options.tolerance)
     rivals = {
         f"this file ({name})": exported.act,
         "as npz, by the numpy runner": runtime(encode(exported.actor)),

@@ -15,8 +15,6 @@ from ..training.atomic import atomic_write
 from .actor import Actor, actor_of
 from .formats import FORMATS, format_of
 
-#: How far the file's actions may be from the policy's, in halves of the actions' range.
-TOLERANCE = 1e-5
 _N_OBSERVATIONS = 256
 
 
@@ -44,6 +42,7 @@ def export_actor(
     path: str | os.PathLike,
     format: str | None = None,
     about: dict[str, Any] | None = None,
+    tolerance: float = 1e-5,
 ) -> Exported:
     """Write the actor of a SAC or TD3 model to ``path``, atomically, and only if it then acts as the policy does.
 
@@ -52,6 +51,7 @@ def export_actor(
         path: The file.
         format: "npz", "onnx", "torchscript" or "pt2". None: by the path's suffix.
         about: Where the actor comes from, in values that JSON knows; it goes into the file.
+        tolerance: How far the file's actions may be from the policy's, in halves of the actions' range.
 
     Raises:
         ValueError: For an actor or a format that cannot be written, and if the actions differ.
@@ -75,10 +75,10 @@ def export_actor(
     content = module.encode(actor)
     act = module.runtime(content)
     difference = largest_difference(model, act)
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise ValueError(
             f"not written: the actions of format {name} would differ from the policy's by {difference:.1e} of half their "
-            f"range, where {TOLERANCE:g} is allowed."
+            f"range, where {tolerance:g} is allowed."
         )
     with atomic_write(path) as file:
         file.write(content)
