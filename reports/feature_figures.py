@@ -79,7 +79,7 @@ def map_figure(heard: Listening, network: str) -> Figure:
     rows = map_rows(heard, network)
     columns, start, end = _columns(heard.timesteps)
     strength = heard.strength[network][np.ix_(columns, rows)]
-    shown = np.ma.masked_where((heard.links[network][np.ix_(columns, rows)] == 0) | ~np.isfinite(strength), strength)
+    shown = np.ma.masked_where((heard.links[network][np.ix_(columns, rows)] == 0) | np.isnan(strength), strength)
     image = axes.imshow(
         shown.T,
         aspect="auto",

@@ -23,7 +23,7 @@ class Listening:
         labels: What the features are called, ``(F,)``.
         links: By network, int32 ``(n, F)``.
         strength: By network, float64 ``(n, F)``: sum of the absolute weights of a feature's links, times its standard
-            deviation.
+            deviation; NaN where training has diverged.
     """
 
     timesteps: np.ndarray
@@ -76,8 +76,7 @@ def listening(history: FeatureHistory, names: Sequence[str] | None) -> Listening
     """
     n_real = history.relevant.shape[1] or None
     places = np.array([_places(relevant, history.n_features) for relevant in history.relevant])
-    std = history.feature_std.astype(float)
-    strength = {net: of_net * std for net, of_net in history.strength.items()}
+    strength = {net: _scaled(of_net, history.feature_std) for net, of_net in history.strength.items()}
     return Listening(
         timesteps=history.timesteps,
         n_real=n_real,
@@ -85,6 +84,12 @@ def listening(history: FeatureHistory, names: Sequence[str] | None) -> Listening
         links={net: np.take_along_axis(of_net, places, 1) for net, of_net in history.links.items()},
         strength={net: np.take_along_axis(of_net, places, 1) for net, of_net in strength.items()},
     )
+
+
+def _scaled(strength: np.ndarray, std: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        scaled = strength * std.astype(float)
+    return np.where(np.isfinite(scaled), scaled, np.nan)
 
 
 def _places(relevant: np.ndarray, n_features: int) -> np.ndarray:

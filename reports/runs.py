@@ -35,7 +35,7 @@ class RunRecord:
         commands: The command lines behind it, one for the start and one for each time it went on.
         steps: Environment steps of its evaluations, int64 ``(n_evaluations,)``.
         returns: Return of each episode of them, float64 ``(n_evaluations, n_episodes)``.
-        features: What its networks read, over time; None where no version before this one wrote that down.
+        features: What its networks read, over time; None where the run did not write that down.
         model: Its last model, or the best one where there is no last; None where there is neither.
         timesteps: Environment steps behind it as far as its files say.
         steps_per_second: Environment steps per second of training, evaluations included; NaN where no episode ended.
@@ -105,11 +105,15 @@ def read_run(folder: Path) -> RunRecord:
         commands=tuple(_read_text(commands).splitlines()) if commands.is_file() else (),
         steps=steps,
         returns=returns,
-        features=None if features is None or not len(features.timesteps) else features,
+        features=features if features is not None and _says_anything(features) else None,
         model=model,
         timesteps=max(int(steps[-1]), provenance.num_timesteps if provenance else 0),
         steps_per_second=_steps_per_second(folder),
     )
+
+
+def _says_anything(features: FeatureHistory) -> bool:
+    return len(features.timesteps) > 0 and features.n_features > 0 and len(features.links) > 0
 
 
 def _read_text(path: Path) -> str:

@@ -56,7 +56,7 @@ def history(n=4, n_real=3, n_features=12, networks=("actor",), permuted=False, s
     return FeatureHistory(
         timesteps=np.arange(1, n + 1) * 100,
         permutation=np.arange(n) if permuted else np.zeros(n, np.int64),
-        relevant=np.array([place[:n_real] for place in places], np.int64),
+        relevant=np.array([place[:n_real] for place in places], np.int64).reshape(n, n_real),
         feature_std=np.ones((n, n_features), np.float32),
         links={net: of_net.astype(np.int32) for net in networks},
         strength={net: strength.astype(np.float32) for net in networks},

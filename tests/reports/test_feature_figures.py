@@ -67,6 +67,19 @@ def test_a_single_record_and_a_network_without_links_can_be_shown(make_history):
     over_time_figure(heard, "actor", "links").canvas.draw()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("which", [slice(None), slice(2, 5)])
+@pytest.mark.filterwarnings("error")
+def test_training_that_diverged_can_be_shown(make_history, value, which):
+    history = make_history()
+    history.strength["actor"][-1, which] = value
+    heard = listening(history, None)
+    for figure in (map_figure, ranking_figure):
+        figure(heard, "actor").canvas.draw()
+    over_time_figure(heard, "actor", "strength").canvas.draw()
+    assert not {*range(12)[which]} & {*bars(heard, "actor")}
+
+
 def test_the_ranking_has_names_and_leaves_out_what_is_not_heard(heard):
     (axes,) = ranking_figure(heard, "actor").axes
     assert len(bars(heard, "actor")) == len(axes.patches) == 11

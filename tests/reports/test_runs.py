@@ -107,6 +107,11 @@ def test_evaluations_that_expand_beyond_measure_are_refused(tmp_path):
         read_evaluations(tmp_path)
 
 
+@pytest.mark.parametrize("empty", [{"n": 0}, {"networks": ()}])
+def test_features_that_say_nothing_are_none(make_run, make_history, empty):
+    assert read_run(make_run(features=make_history(**empty))).features is None
+
+
 def test_damaged_features_are_refused(make_run, make_history):
     folder = make_run(features=make_history())
     (folder / "features.npz").write_bytes(b"PK")

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from siftrl.reports.svg import inline_svg
 from siftrl.reports.theme import NOISE, REAL, panel, themed
 
-HOSTILE = '<script>alert("1")</script> & $\\frac{1}'
+HOSTILE = '<script>alert("1")</script> & $\\frac{1$'
 
 
 def drawn(name="one", title="title", alt="what it shows"):
