@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def _rlx2_callbacks(planned_steps: int) -> list[BaseCallback]:
     return [DelayedReturns(after_steps=planned_steps // 10), DynamicCapacity()]
 
 
-def _reads_features(reader: type[FeatureReader], summary: str) -> Preset:
+def _reads_features(reader: Callable[[], FeatureReader], summary: str) -> Preset:
     return Preset(
         summary,
         sac=_ANF_SAC,
@@ -165,6 +166,9 @@ PRESETS: dict[str, Preset] = {
         callbacks=_rlx2_callbacks,
     ),
     "sift": _reads_features(Sift, "reads the features alone that answer to its own exploration; ours"),
+    "sift-anew": _reads_features(
+        partial(Sift, recognise=False), "sift, starting anew where sensors have moved, without looking for them; ours"
+    ),
     "oracle": _reads_features(Oracle, "is told which features are real: the upper bound of any filter"),
     "dense": Preset(
         "the dense baseline: SB3's networks",

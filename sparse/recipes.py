@@ -234,7 +234,7 @@ def graesser_static() -> Recipe:
 def sift() -> Recipe:
     """An input layer with random links at 20 %, all others dense, nothing rewired: where agents start that choose features.
 
-    The preset of this name then links those that answer to the agent's own exploration
+    The presets of this name and "sift-anew" then link those that answer to the agent's own exploration
     (:class:`siftrl.agents.sift.Sift`), the preset "oracle" the real ones (:class:`siftrl.agents.oracle.Oracle`).
     """
     return Recipe(InputOnly(0.2))
@@ -305,6 +305,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anf-shared": anf_shared,
     "anf-falling": anf_falling,
     "sift": sift,
+    "sift-anew": sift,
     "oracle": sift,
     "graesser-static": graesser_static,
     "graesser-set": graesser_set,

@@ -142,7 +142,7 @@ def test_a_users_density_goes_before_a_presets_budget(wish):
 def test_these_act_while_they_train_and_each_run_has_its_own():
     acting = {preset: build_callbacks(preset, planned_steps=1) for preset in PRESETS}
     kinds = {preset: [type(callback) for callback in callbacks] for preset, callbacks in acting.items() if callbacks}
-    assert kinds == {"rlx2": [DelayedReturns, DynamicCapacity], "sift": [Sift], "oracle": [Oracle]}
+    assert kinds == {"rlx2": [DelayedReturns, DynamicCapacity], "sift": [Sift], "sift-anew": [Sift], "oracle": [Oracle]}
     assert build_callbacks("sift", planned_steps=1)[0] is not acting["sift"][0]
     with pytest.raises(ValueError, match=r"recipe must be one of .*, not 'rlx'\. Did you mean rlx2\?"):
         build_callbacks("rlx", planned_steps=1)

@@ -30,6 +30,7 @@ EXPECTED = {
     "anf-shared": (InputOnly(0.2), Magnitude(), EvidenceGrowth(), 1000, 0.05, "constant"),
     "anf-falling": (Falling(InputOnly(0.2), InputOnly(0.02)), Magnitude(), RandomGrowth(), 1000, 0.05, "constant"),
     "sift": (InputOnly(0.2), None, None, None, None, None),
+    "sift-anew": (InputOnly(0.2), None, None, None, None, None),
     "oracle": (InputOnly(0.2), None, None, None, None, None),
     "graesser-static": (ERK(0.1), None, None, None, None, None),
     "graesser-set": (ERK(0.1), Magnitude(), RandomGrowth(), 250, 0.3, "cosine"),
