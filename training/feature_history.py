@@ -15,7 +15,6 @@ from .folder import FEATURES
 from .sealed import UNREADABLE, read_array
 from .zip_size import require_sensible_size
 
-_MOST_BYTES = 2**28  # that a small file may expand to: features without links are zeros
 _SERIES = {
     "timesteps": (np.int64, 1),
     "permutation": (np.int64, 1),
@@ -128,7 +127,7 @@ def load_features(run_folder: str | Path) -> FeatureHistory:
 def _read(file: BinaryIO) -> FeatureHistory:
     try:
         with zipfile.ZipFile(file) as archive:
-            require_sensible_size(archive, _MOST_BYTES)
+            require_sensible_size(archive)
             arrays = {name.removesuffix(".npy"): read_array(archive, name) for name in archive.namelist()}
         return _history({name: _widened(name, array) for name, array in arrays.items()})
     except UNREADABLE as error:

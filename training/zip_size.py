@@ -14,28 +14,24 @@ _FACTOR = 30
 _ALWAYS = 2**26  # bytes that any zip may expand to
 
 
-def require_sensible_size(archive: zipfile.ZipFile, always: int = _ALWAYS) -> None:
+def require_sensible_size(archive: zipfile.ZipFile) -> None:
     """Look at the sizes that a zip declares, and those of torch's zips in it, before anything is unpacked.
 
     Reading a member never gives more than it declares.
-
-    Args:
-        archive: the open zip.
-        always: bytes that it may expand to however small it is.
 
     Raises:
         ValueError: where they are out of all proportion to the file.
     """
     size = archive.fp.seek(0, os.SEEK_END)
-    _require_sensible(archive, size, always)
+    _require_sensible(archive, size)
     for member in archive.infolist():
         if member.filename.endswith(".pth"):
             # torch's older format is no zip; what it declares it must hold.
             with contextlib.suppress(zipfile.BadZipFile), archive.open(member) as file, zipfile.ZipFile(file) as inner:
-                _require_sensible(inner, size, always)
+                _require_sensible(inner, size)
 
 
-def _require_sensible(archive: zipfile.ZipFile, size: int, always: int) -> None:
+def _require_sensible(archive: zipfile.ZipFile, size: int) -> None:
     expanded = sum(member.file_size for member in archive.infolist())
-    if expanded > max(always, _FACTOR * size):
+    if expanded > max(_ALWAYS, _FACTOR * size):
         raise ValueError(f"its {human_bytes(size)} would expand to {human_bytes(expanded)}, as no model does.")

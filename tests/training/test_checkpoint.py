@@ -119,6 +119,14 @@ def test_without_room_nothing_is_written_and_nothing_lost(model, tmp_path, monke
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_the_arrays_of_the_state_need_room_too(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(subject.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**25))
+    save(tmp_path, model, 10)
+    with pytest.raises(OSError, match="are free"):
+        save(tmp_path, model, 20, features={"file": np.zeros(2**25, np.uint8)})
+    assert names(tmp_path) == ["checkpoint_10.zip"]
+
+
 @pytest.mark.parametrize("fails_at", ["write_replay", "write_snapshot"])
 def test_a_write_that_fails_loses_nothing(fails_at, model, tmp_path, monkeypatch):
     def fail(archive, *_):

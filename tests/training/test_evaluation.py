@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
+from siftrl.reports.scores import final_return
 from siftrl.training.environments import make_vec_env
-from siftrl.training.evaluation import PeriodicEvaluation, evaluate
+from siftrl.training.evaluation import Episodes, PeriodicEvaluation, evaluate
 from siftrl.training.run_state import AtTrainingStart
 from siftrl.training.stopping import Stopped, StopRequest
 
@@ -56,6 +57,26 @@ def test_every_evaluation_plays_the_same_episodes(tmp_path):
     assert lines[0].endswith("(best so far)")
     assert not lines[1].endswith("(best so far)")
     assert (tmp_path / "best_model.zip").read_text() == "model"
+
+
+def test_the_final_return_is_the_one_of_reports(tmp_path):
+    callback = make_callback(tmp_path)
+    returns = np.random.default_rng(0).normal(size=(40, 2))
+    for number, pair in enumerate(returns, start=1):
+        callback.history.append((number, Episodes(tuple(pair), (1, 1))))
+        assert callback._final_return() == pytest.approx(final_return(returns[:number].mean(1)))
+
+
+def test_whoever_observes_is_called_once_an_evaluation_is_played(tmp_path):
+    stop, seen = StopRequest(), []
+    model = make_model(1)
+    callback = make_callback(tmp_path, stop=stop, observe=lambda: seen.append((model.num_timesteps, len(callback.history))))
+    model.learn(20, callback=callback)
+    assert seen == [(10, 0), (20, 1)]
+    stop.signal = 2
+    with pytest.raises(Stopped):
+        model.learn(10, callback=callback, reset_num_timesteps=False)
+    assert len(seen) == 2
 
 
 def test_an_evaluation_depends_on_the_seed_alone():
