@@ -143,19 +143,14 @@ class NoiseSource:
         self._blocks.copy(keys, out)
         if self.adds_to_real:
             _check("real", real, (len(keys), self.n_real))
-            for row, copied in zip(out[:, : len(self._copied)], real, strict=True):
-                row += copied[self._copied]
+            copied = np.repeat(real, groups_of(self.n_noise, self.n_real), axis=1)
+            out[:, : self.n_live] += copied[:, : self.n_live]
 
     @cached_property
     def _blocks(self) -> NoiseBlocks:
         needed = (getattr(self, name) for name in KINDS[self.distribution].needs)
         n_live = self.n_noise if self.n_live is None else self.n_live
         return NoiseBlocks(table(self.distribution, self.std, *needed), self.n_noise, n_live)
-
-    @cached_property
-    def _copied(self) -> np.ndarray:
-        """Which real feature each live noise feature is a copy of, where it is one."""
-        return np.repeat(np.arange(self.n_real), groups_of(self.n_noise, self.n_real))[: self.n_live]
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -75,6 +75,11 @@ def assert_same_samples(buffer, reference, batch_size=64, seed=0):
             {"permute_every": None},
             {"permute_every": None, "permute": True},
             {"noise_fraction": 0.99, "noise_distribution": "uniform"},
+            {"noise_fraction": 0.99, "noise_distribution": "autoregressive", "noise_std": 16},
+            {"noise_distribution": "brownian"},
+            {"noise_distribution": "shadow"},
+            {"noise_distribution": "copies"},
+            {"noise_distribution": "copies", "live_noise": 7, "permute_every": None},
             {"noise_fraction": 0},
         ]
     ),

@@ -161,15 +161,19 @@ def test_polyak_update_is_sb3s():
         torch.testing.assert_close(ours, other, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("permute", [False, True])
-@pytest.mark.parametrize("replay_noise", ["exact", "fresh"])
-def test_a_shared_batch_equals_the_row_major_one(replay_noise, permute):
-    env = make_vec_env(
-        make_ene,
-        2,
-        seed=0,
-        env_kwargs={"env_id": "Pendulum-v1", "noise_fraction": 0.9, "permute_every": 30 if permute else None},
-    )
+@pytest.mark.parametrize(
+    ("replay_noise", "permute", "kind"),
+    [(replay_noise, permute, "normal") for replay_noise in ("exact", "fresh") for permute in (False, True)]
+    + [
+        ("exact", False, "autoregressive"),
+        ("fresh", False, "shadow"),
+        ("exact", True, "copies"),
+        ("fresh", False, "copies"),
+    ],
+)
+def test_a_shared_batch_equals_the_row_major_one(replay_noise, permute, kind):
+    kwargs = {"env_id": "Pendulum-v1", "noise_fraction": 0.9, "noise_distribution": kind}
+    env = make_vec_env(make_ene, 2, seed=0, env_kwargs={**kwargs, "permute_every": 30 if permute else None})
     options = {"replay_noise": replay_noise, "seed": 3}
     model = SAC("SparseMlpPolicy", env, seed=0, learning_starts=10**9, buffer_size=2000, replay_buffer_kwargs=options)
     model.learn(900)

@@ -72,6 +72,7 @@ def test_a_registered_id_is_the_task_made_by_hand(env_id):
         {"noise_fraction": 0.9, "permute": True, "permutation_seed": 3, "noise_std": 4.0},
         {"noise_fraction": 0.5, "permute_every": 10, "noise_distribution": "uniform", "live_noise": 3},
         {"noise_fraction": 0.9, "noise_distribution": "imitate", "noise_seed": 5, "max_episode_steps": 20},
+        {"noise_fraction": 0.9, "noise_distribution": "autoregressive", "noise_correlation": np.float64(0.5)},
         {"noise_fraction": np.float64(0.8), "noise_std": np.float32(2), "permute_every": np.int64(100)},
     ],
 )
@@ -94,6 +95,12 @@ def test_imitation_is_the_same_however_the_task_is_made():
     by_hand = make_ene("InvertedPendulum-v5", 0.9, noise_distribution="imitate")
     registered = gym.make("siftrl/ENE-InvertedPendulum-v5", noise_fraction=0.9, noise_distribution="imitate")
     np.testing.assert_array_equal(roll(by_hand), roll(registered))
+
+
+@pytest.mark.parametrize("kind", ["brownian", "shadow", "copies"])
+def test_a_spec_rebuilds_every_kind_of_noise(kind):
+    env = make_ene("Pendulum-v1", 0.9, noise_distribution=kind, noise_std=4.0)
+    np.testing.assert_array_equal(roll(gym.make(EnvSpec.from_json(env.spec.to_json()))), roll(env))
 
 
 def test_rendering_passes_through():

@@ -10,8 +10,8 @@ from siftrl.training.environments import make_vec_env
 TASKS = ["Humanoid-v5", "Ant-v5", "HalfCheetah-v5", "Reacher-v5", "Pendulum-v1", "MountainCarContinuous-v0"]
 
 
-def make(task, seed):
-    arguments = {"env_id": task, "noise_fraction": 0.5, "permute_every": 13, "max_episode_steps": 60}
+def make(task, seed, **kwargs):
+    arguments = {"env_id": task, "noise_fraction": 0.5, "permute_every": 13, "max_episode_steps": 60, **kwargs}
     return make_vec_env(arguments, seed=seed).envs[0]
 
 
@@ -44,6 +44,16 @@ def test_a_copy_steps_to_the_bit_as_the_original(task):
     wander(env, 37)
     set_environment_state(other, environment_state(env))
     assert_equal_steps(env, other, 150)
+
+
+@pytest.mark.parametrize("kind", ["autoregressive", "brownian", "shadow", "copies"])
+def test_noise_of_every_kind_goes_on_where_it_was(kind):
+    env, other = (make("Pendulum-v1", seed, noise_distribution=kind) for seed in (0, 5))
+    env.action_space.seed(1)
+    env.reset(seed=0)
+    wander(env, 37)
+    set_environment_state(other, environment_state(env))
+    assert_equal_steps(env, other, 70)
 
 
 def test_every_field_of_mujoco_comes_back():

@@ -38,6 +38,7 @@ CASES = {
     "features permuted": {"recipe": "set", "permute_every": 25, "on_permute": "keep"},
     "replay cleared": {"recipe": "set", "permute_every": 25, "on_permute": "clear"},
     "three environments": {"recipe": "set", "n_envs": 3},
+    "copies, permuted": {"recipe": "set", "noise_distribution": "copies", "permute_every": 25},
     "paper": {"recipe": "anf", "hparams": "paper", "algo": "td3"},
 }
 
