@@ -46,9 +46,16 @@ def over_time_figure(heard: Listening, network: str, quantity: str) -> Figure:
         figure.legend(loc="outside upper center", ncols=4)
     axes.set_ylabel({"links": "links per feature", "strength": "strength per feature"}[quantity])
     axes.set_ylim(bottom=0)
+    axes.yaxis.get_major_locator().set_params(integer=quantity == "links")
+    _mark_moves(axes, heard)
     count_steps(axes)
     lighten(axes)
     return figure
+
+
+def _mark_moves(axes: Axes, heard: Listening) -> None:
+    for step in heard.moves:
+        axes.axvline(step, color=FAINT, linestyle=":", linewidth=1)
 
 
 def map_rows(heard: Listening, network: str) -> np.ndarray:
@@ -90,6 +97,7 @@ def map_figure(heard: Listening, network: str) -> Figure:
         cmap=ListedColormap(colormaps["viridis"](np.linspace(0.15, 1, 256))),
     )
     _mark_kinds(axes, heard, rows)
+    _mark_moves(axes, heard)
     bar = figure.colorbar(image, ax=axes, pad=0.02, label="strength")
     bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)
@@ -160,6 +168,7 @@ def degree_figure(heard: Listening, network: str) -> Figure:
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.5)
     axes.yaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("links per feature at the end")
     axes.set_ylabel("features")
     if heard.n_real is not None:

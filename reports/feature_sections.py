@@ -90,6 +90,8 @@ def _summary(heard: Listening) -> Block:
     text = [f"At step {heard.timesteps[-1]:,}, the last of {len(heard.timesteps)} records, in the networks' first layers."]
     critics = [network for network in heard.networks if network.startswith("qf")]
     text += [f"The critics are {' and '.join(critics)}."] if len(critics) > 1 else []
+    if len(heard.moves):
+        text.append("The features changed places: a dotted line stands at the first record of each new order.")
     if len(kinds) > 1:
         text.append(
             "AUROC is how likely a real feature has more strength than one of noise (chance: 0.50), precision the share of "

@@ -19,6 +19,7 @@ class Listening:
 
     Attributes:
         timesteps: Environment steps of each record, int64 ``(n,)``.
+        moves: Those of the records that were the first in a new order of the features, int64 ``(n_moves,)``.
         n_real: How many features are the task's own; None where that is not known.
         labels: What the features are called, ``(F,)``.
         links: By network, int32 ``(n, F)``.
@@ -27,6 +28,7 @@ class Listening:
     """
 
     timesteps: np.ndarray
+    moves: np.ndarray
     n_real: int | None
     labels: tuple[str, ...]
     links: Mapping[str, np.ndarray]
@@ -79,6 +81,7 @@ def listening(history: FeatureHistory, names: Sequence[str] | None) -> Listening
     strength = {net: _scaled(of_net, history.feature_std) for net, of_net in history.strength.items()}
     return Listening(
         timesteps=history.timesteps,
+        moves=history.timesteps[1:][np.diff(history.permutation) != 0],
         n_real=n_real,
         labels=_labels(places[-1], n_real, names),
         links={net: np.take_along_axis(of_net, places, 1) for net, of_net in history.links.items()},

@@ -23,6 +23,13 @@ def test_lines_are_medians_and_bands_hold_the_middle(heard):
     assert band == pytest.approx([low.min(), high.max()])
 
 
+def test_new_orders_are_marked(make_history):
+    heard = listening(make_history(permuted=True), None)
+    for axes in (over_time_figure(heard, "actor", "links").axes[0], map_figure(heard, "actor").axes[0]):
+        dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+        assert dotted == [200, 300, 400]
+
+
 def test_without_the_truth_each_feature_has_a_line(make_history):
     (axes,) = over_time_figure(listening(make_history(n_real=0), None), "actor", "strength").axes
     assert len(axes.lines) == 12

@@ -12,6 +12,7 @@ def test_real_features_are_followed_when_the_order_changes(make_history):
     still, moved = (listening(make_history(permuted=permuted), None) for permuted in (False, True))
     assert (still.links["actor"][:, :3] == moved.links["actor"][:, :3]).all()
     assert np.sort(still.links["actor"], 1).tolist() == np.sort(moved.links["actor"], 1).tolist()
+    assert (still.moves.tolist(), moved.moves.tolist()) == ([], [200, 300, 400])
     assert still.labels[:4] == ("feature 0", "feature 1", "feature 2", "noise at 3")
 
 
