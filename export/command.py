@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..training.atomic import check_writable
-from ..training.device import spin_briefly
+from ..training.device import set_threads, spin_briefly
 from ..training.folder import find_model
 from ..training.options import NOISE_FRACTION, NOT_EMPTY, POSITIVE, OptionParser, check_options, one_of, option
 from .formats import FORMATS, format_of
@@ -49,9 +49,7 @@ class Options:
     )
     env: str | None = option(None, "the task's Gymnasium id; needed for a zip of other origin", rule=NOT_EMPTY, metavar="ID")
     noise: float | None = option(None, "with --env, the fraction of noise features (0)", rule=NOISE_FRACTION)
-    tolerance: float = option(
-        1e-5, "how far the actions may be from the policy's, in halves of their range", rule=POSITIVE
-    )
+    tolerance: float = option(1e-5, "how far the actions may be from the policy's, in halves of their range", rule=POSITIVE)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -100,14 +98,11 @@ def _export(given: dict[str, Any]) -> None:
 
     model, about = saved_model(path, options.env, options.noise)
     exported = export_actor(model, output, name, about, options.tolerance)
-    rivals = {
-        f"this file ({name})": exported.act,
-        "as npz, by the numpy runner": runtime(encode(exported.actor)),
-        "dense torch network of these widths": dense_rival(exported.actor),
-        "policy.predict()": model.predict,
-    }
-    if name == "npz":
-        del rivals[f"this file ({name})"]
+    rivals = {"this file, by the numpy runner": exported.act}
+    if name != "npz":
+        rivals = {f"this file ({name})": exported.act, "as npz, by the numpy runner": runtime(encode(exported.actor))}
+    rivals |= {"dense torch network of these widths": dense_rival(exported.actor), "policy.predict()": model.predict}
+    set_threads(1)
     _show(exported, latencies(rivals, exported.actor.n_features))
 
 
@@ -118,6 +113,6 @@ def _show(exported: Exported, microseconds: dict[str, float]) -> None:
     print(f"{exported.path}: {human_bytes(exported.nbytes)}, {actor.n_weights:,} weights")
     print(f"It reads {len(actor.reads):,} of {actor.n_features:,} features.")
     print(f"Its actions are the policy's, to {exported.difference:.0e} of half their range (256 random observations).")
-    print("One action on this machine, in microseconds, median:")
+    print("One action on this machine, in microseconds of the processor, median:")
     for name, time in microseconds.items():
         print(f"  {time:>8,.0f}  {name}")

