@@ -40,6 +40,7 @@ def attention(model: BaseAlgorithm, observations: np.ndarray) -> np.ndarray:
                [0., 0.]], dtype=float32)
     """
     require_actor(model)
+    observations = np.asarray(observations, np.float32)  # tasks without wrappers give float64
     std = observations.std(axis=0)
     rows = max(1, _NUMBERS // observations.shape[1])
     batches = [observations[start : start + rows] for start in range(0, len(observations), rows)]

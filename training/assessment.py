@@ -148,6 +148,7 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     assessment = Assessment(path, environment, current_permutation(env), played, links, disturbances, clean)
     _show(assessment, env, provenance)
     if film is not None:
+        film.check_frames()
         frames = with_attention(film, agent, environment["env_id"]) if wishes.attention else film.frames
         write_video(Path(wishes.video), frames, env.metadata.get("render_fps", 30), full_size=wishes.attention)
         print(f"Video of the first episode: {wishes.video}")

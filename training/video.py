@@ -93,6 +93,15 @@ class FirstEpisode:
         if self._keeps_observations:
             self.observations.append(locals_["new_observations"][0])
 
+    def check_frames(self) -> None:
+        """Check that there is something to show.
+
+        Raises:
+            ValueError: where the episode was over after its first step.
+        """
+        if not self.frames:
+            raise ValueError("video has no frame to show: the first episode was over after one step.")
+
 
 def follow(env: VecEnv) -> None:
     """Look through the camera that follows the robot, where the task's model has one.

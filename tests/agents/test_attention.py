@@ -57,7 +57,9 @@ def test_what_is_not_linked_or_never_moves_gets_none(model, observations):
 def test_batches_change_nothing_and_weights_get_no_gradient(model, observations, monkeypatch):
     whole = attend(model, observations)
     monkeypatch.setattr(attention, "_NUMBERS", 40)
-    np.testing.assert_allclose(attend(model, observations), whole, rtol=1e-5, atol=1e-7)
+    in_batches = attend(model, observations.astype(np.float64))
+    assert in_batches.dtype == np.float32
+    np.testing.assert_allclose(in_batches, whole, rtol=1e-5, atol=1e-7)
     assert all(parameter.grad is None for parameter in model.actor.parameters())
 
 

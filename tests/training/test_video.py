@@ -70,6 +70,14 @@ def test_one_episode_is_filmed_with_what_is_seen_at_each_frame(keep):
     assert film.frames == [1, 2, 3]
     assert film.observations == ([10, 20, 30] if keep else [])
     assert film.relevant.tolist() == [2, 0]
+    film.check_frames()
+
+
+def test_an_episode_of_one_step_has_nothing_to_show():
+    film = FirstEpisode()
+    film({"env": Camera(), "done": True, "new_observations": [0]}, {})
+    with pytest.raises(ValueError, match="over after one step"):
+        film.check_frames()
 
 
 @pytest.mark.parametrize(("env_id", "camera"), [("HalfCheetah-v5", 0), ("Reacher-v5", -1)])
