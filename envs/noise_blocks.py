@@ -67,9 +67,9 @@ class NoiseBlocks:
         # first half of its share of the table.
         self._grain = table.stride if table.whole_rows else 1
         self._positions = table.length // self._grain
-        n_tracks = len(groups) if table.whole_rows else len(ends)
-        self._share = track * self._positions // max(n_tracks, 1)
-        self._span = max(1, self._positions // max(n_tracks, 1) // 2)
+        n_tracks = max(1, len(groups) if table.whole_rows else len(ends))
+        self._share = track * self._positions // n_tracks
+        self._span = max(1, self._positions // n_tracks // 2)
         self._length = np.where(dead, 1, table.length)
 
     def segments(self, keys: np.ndarray) -> Segments:
@@ -88,11 +88,12 @@ class NoiseBlocks:
                 out[rows, features] = windows[offsets[rows, blocks]].reshape(-1, features.stop - features.start)
 
     def _drawn(self, keys: np.ndarray) -> np.ndarray:
+        """Offsets that are new for each t."""
         row = _mix(keys[:, 0] + _mix(keys[:, 1] * _GOLDEN))
         return self._first + _below(self._span, row[:, None] + self._salt)
 
     def _played(self, keys: np.ndarray) -> np.ndarray:
-        """Whose share begins where turns with the stream."""
+        """Offsets that move on with t; whose share of the table is where turns with the stream."""
         stream = _mix(keys[:, :1])
         begin = self._share + _below(self._span, stream + self._salt) + _below(self._positions, stream)
         period = self._table.length // self._table.stride
