@@ -28,7 +28,7 @@ def listening_section(heard: Listening | None, drawer: Drawer) -> Section:
     """
     key, title = "features", "What the networks listen to"
     if heard is None:
-        sentence = "This run holds no features.npz: it is older than the record of what networks read, or was not evaluated."
+        sentence = "This run holds no features.npz: it is older than the record of what networks read."
         return Section(key, title, [Block(text=[sentence])])
     of_each = _figures_of_each(heard, drawer)
     known = heard.n_real is not None

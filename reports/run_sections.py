@@ -140,4 +140,4 @@ def _configuration_blocks(run: RunRecord) -> list[Block]:
 
 def _value(config: RunConfig, name: str) -> str:
     value = getattr(config, name)
-    return "the recipe's own, or none" if value is None else str(value)
+    return "not given" if value is None else str(value)

@@ -52,7 +52,7 @@ def test_options_are_all_there_and_the_changed_ones_first(make_run):
     assert changed["recipe"] == "anf"
     assert changed["seed"] == "5"
     rest = dict(blocks["Options at their defaults"].tables[0].rows)
-    assert rest["density"] == "the recipe's own, or none"
+    assert rest["density"] == "not given"
     assert not changed.keys() & rest.keys()
     assert blocks["Commands that made it"].code == ["siftrl-train --env Pendulum-v1"]
     assert blocks["Command that evaluates it"].code == [f"siftrl-evaluate {folder}"]
