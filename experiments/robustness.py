@@ -1,11 +1,12 @@
 """What failing sensors leave of sparse and of dense agents.
 
-    siftrl-sweep experiments/robustness.toml
+    siftrl-sweep experiments/robustness.toml --parts short
     python experiments/robustness.py
 
-Tries the agents of ``studies/robustness`` under all corruptions and severities and adds what is missing to
+Tries the agents of ``studies/robustness`` under all corruptions, at three severities, and adds what is missing to
 ``experiments/results/robustness.csv`` (a row for each agent, corruption and severity); then writes ``robustness.md`` and
-``robustness.png`` beside it. ``--only-draw`` needs no agents.
+``robustness.png`` beside it. ``--only-draw`` needs no agents. With ``--part full`` the same for the study's longer part,
+into ``robustness-full.csv`` and so on.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from siftrl.training.launch import run_hash
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 EPISODES = 20
+SEVERITIES = (1, 3, 5)
 COLOURS = {"set": "tab:green", "static": "tab:olive", "dense": "tab:red", "dense-narrow": "tab:orange"}
 PAIRS = (("set", "dense"), ("set", "dense-narrow"), ("set", "static"), ("static", "dense"), ("dense-narrow", "dense"))
 
 
-def measure(folder: Path) -> None:
-    """Try the study's agents under all that can go wrong without noise features."""
-    methods = {run_hash(run.config): run.method for run in Study.from_file(FOLDER / "robustness.toml").runs()}
-    subjects = find_subjects([folder])
-    cells = [Disturbance(name, severity) for name in DISTURBANCES if name not in OTHER_NOISE for severity in range(1, 6)]
-    campaign = Campaign(
-        Measurements(RESULTS / "robustness.csv"), episodes=EPISODES, seed=0, features="all", device="cpu", weights_only=True
-    )
+def measure(folder: Path, part: str, record: Path) -> None:
+    """Try the agents of a part of the study under all that can go wrong without noise features."""
+    runs = Study.from_file(FOLDER / "robustness.toml").runs(parts=[part])
+    methods = {run_hash(run.config): run.method for run in runs}
+    subjects = [subject for subject in find_subjects([folder]) if run_hash(subject.config) in methods]
+    cells = [Disturbance(name, severity) for name in DISTURBANCES if name not in OTHER_NOISE for severity in SEVERITIES]
+    campaign = Campaign(Measurements(record), episodes=EPISODES, seed=0, features="all", device="cpu", weights_only=True)
     campaign.carry_out(
         subjects,
         [methods[run_hash(subject.config)] for subject in subjects],
@@ -59,32 +60,45 @@ def differences(agents: list[Robustness]) -> Iterator[str]:
             yield f"| {first} over {second} | {point:+.3f} | {low:+.3f} to {high:+.3f} |"
 
 
-def report() -> None:
-    """Write the tables and the figure of all that is recorded."""
+def report(part: str, record: Path) -> None:
+    """Write the tables and the figure of all that is recorded, beside the record."""
     order = list(COLOURS)
-    rows = Measurements(RESULTS / "robustness.csv").rows
-    agents = sorted(robustness(rows), key=lambda agent: (order.index(agent.method), agent.seed))
-    text = (
-        "SAC on InvertedPendulum-v5 without noise features, 2 000 steps, a step size of 0.001, batches of 64; then "
-        f"{EPISODES} episodes under each corruption and severity.\nset and static: half of the links of each layer; "
-        "dense-narrow: as many as these.\n\n"
-        f"{summary(agents)}\n\n## Differences\n\n" + "\n".join(differences(agents)) + "\n\n"
-        "Commands: `siftrl-sweep experiments/robustness.toml`, then `python experiments/robustness.py`\n"
-    )
-    (RESULTS / "robustness.md").write_text(text)
+    n_corruptions = len(DISTURBANCES) - len(OTHER_NOISE)
+    whole = [
+        agent
+        for agent in robustness(Measurements(record).rows)
+        if [len(by_severity) for by_severity in agent.scores.values()] == [len(SEVERITIES)] * n_corruptions
+    ]
+    agents = sorted(whole, key=lambda agent: (order.index(agent.method), agent.seed))
+    steps = {run.config.n_timesteps for run in Study.from_file(FOLDER / "robustness.toml").runs(parts=[part])}
+    text = f"""\
+SAC on InvertedPendulum-v5 without noise features, {steps.pop():,} steps; then {EPISODES} episodes under each corruption.
+set and static: half of the links of each layer; dense-narrow: as many as these.
+
+{summary(agents)}
+
+## Differences
+
+{chr(10).join(differences(agents))}
+
+Commands: `siftrl-sweep experiments/robustness.toml --parts {part}`, `python experiments/robustness.py --part {part}`
+"""
+    record.with_suffix(".md").write_text(text)
     print(text)
-    severity_figure(agents, colours=COLOURS).savefig(RESULTS / "robustness.png", dpi=130)
+    severity_figure(agents, colours=COLOURS).savefig(record.with_suffix(".png"), dpi=130)
 
 
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("studies/robustness"), help="of the study")
+    parser.add_argument("--part", choices=("short", "full"), default="short", help="of the study (default: short)")
+    parser.add_argument("--folder", type=Path, default=Path("studies/robustness"), help="of the study's runs")
     parser.add_argument("--only-draw", action="store_true", help="draw the figure and the tables from the rows there are")
     arguments = parser.parse_args()
+    record = RESULTS / ("robustness.csv" if arguments.part == "short" else f"robustness-{arguments.part}.csv")
     if not arguments.only_draw:
-        measure(arguments.folder)
-    report()
+        measure(arguments.folder, arguments.part, record)
+    report(arguments.part, record)
 
 
 if __name__ == "__main__":
