@@ -53,6 +53,8 @@ bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
 	$(BIN)/python benchmarks/memory.py --quick
 	$(BIN)/python benchmarks/threads.py --quick
 	$(BIN)/python benchmarks/throughput.py --quick
+	$(BIN)/python benchmarks/export.py --quick
+	$(BIN)/python benchmarks/watching.py
 
 docs: $(READY)   ## the pages of methods and of papers anew, and the runnable examples of the documentation
 	$(BIN)/python docs/methods.py
