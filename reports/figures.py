@@ -47,7 +47,7 @@ def curves_figure(
 
     methods = list(dict.fromkeys(method for of_task in curves.values() for method in of_task))
     colours = colours or {method: f"C{place % 10}" for place, method in enumerate(methods)}
-    columns = min(len(curves), 3)
+    columns = 2 if len(curves) == 4 else min(len(curves), 3)
     n_rows = -(-len(curves) // columns)
     figure = Figure(
         figsize=(8 if columns == 1 else 4.2 * columns, 4.2 if n_rows == 1 else 3.2 * n_rows), layout="constrained"
