@@ -40,7 +40,8 @@ class NoiseSource:
     Of ``imitate`` and ``copies``, neighbours follow the same real feature, as many each as can be. A ``shadow`` is
     played from a place that depends on the stream, around the recording, one copy of all its features beside another;
     it takes no notice of where episodes end. Series come back after 16 384 steps of an episode, a recording after its
-    length. What is read of them by different features of an observation begins far apart.
+    length. What is read of them by different features of an observation begins far apart, and with each stream
+    elsewhere: a memory ends with the episode.
 
     Args:
         n_real: real features of the task.

@@ -1,37 +1,46 @@
 """How many random steps does it take to find a task's features among noise, and what noise is taken for the task?
 
-Nothing is trained: random actions are taken in the bare task, noise features are set beside its own, and the transitions are
-examined as an agent that sifts examines them.
+Nothing is trained: random actions are taken in an extremely noisy environment, and the transitions are examined as an agent
+that sifts examines them.
 
     python experiments/screening.py
 
-Writes ``experiments/results/screening.csv`` (a row for each examination) and ``screening.md``.
+Writes ``experiments/results/screening.csv`` (a row for each examination) and ``screening.md``. Rows that are there stay, so
+that a run that was stopped goes on; to begin anew, delete the file. The table shows what all seeds have been examined for.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import math
+import itertools
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 from siftrl.agents.screening import Experience, screen
+from siftrl.envs import make_ene
 
 RESULTS = Path(__file__).parent / "results"
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Pendulum-v1", "Reacher-v5")
 N_STEPS = (250, 500, 1_000, 2_500)
-NOISE_FRACTION = 0.99
+NOISE = {
+    "normal": {"noise_fraction": 0.99},
+    "normal, std 16": {"noise_fraction": 0.99, "noise_std": 16.0},
+    "autoregressive": {"noise_fraction": 0.99, "noise_distribution": "autoregressive"},
+    "brownian": {"noise_fraction": 0.99, "noise_distribution": "brownian"},
+    "shadow": {"noise_fraction": 0.99, "noise_distribution": "shadow"},
+    # What is accepted takes part in further rounds: a thousand copies take minutes.
+    "copies": {"noise_fraction": 0.9, "noise_distribution": "copies"},
+}
 SEEDS = range(3)
 COLUMNS = ("task", "noise", "seed", "steps", "features", "moving", "found", "missed", "false")
 
 
-def play(task: str, seed: int, n_steps: int) -> Experience:
-    """Transitions of random actions in the bare task."""
-    env = gym.make(task)
+def play(task: str, kind: str, seed: int, n_steps: int) -> Experience:
+    """Transitions of random actions among noise."""
+    env = make_ene(task, **NOISE[kind])
     env.action_space.seed(seed)
     observation, _ = env.reset(seed=seed)
     played = []
@@ -44,82 +53,70 @@ def play(task: str, seed: int, n_steps: int) -> Experience:
     return Experience(*(np.array(part, np.float32) for part in zip(*played, strict=True)))
 
 
-def independent(rng: np.random.Generator, n_steps: int, n_features: int, task: str) -> np.ndarray:
-    """Drawn anew in each step, as in the ANF paper."""
-    return rng.standard_normal((n_steps + 1, n_features))
-
-
-def autoregressive(rng: np.random.Generator, n_steps: int, n_features: int, task: str) -> np.ndarray:
-    """AR(1) with a coefficient of 0.95: a memory of twenty steps."""
-    noise = independent(rng, n_steps, n_features, task)
-    for step in range(n_steps):
-        noise[step + 1] = 0.95 * noise[step] + math.sqrt(1 - 0.95**2) * noise[step + 1]
-    return noise
-
-
-def brownian(rng: np.random.Generator, n_steps: int, n_features: int, task: str) -> np.ndarray:
-    """Random walks, which never come back to where they were."""
-    return np.cumsum(independent(rng, n_steps, n_features, task), axis=0)
-
-
-def shadow(rng: np.random.Generator, n_steps: int, n_features: int, task: str) -> np.ndarray:
-    """The features of copies of the task in which someone else acts."""
-    copies, n_found = [], 0
-    while n_found < n_features:
-        other = play(task, int(rng.integers(1 << 31)), n_steps + 1).observations
-        copies.append(other)
-        n_found += other.shape[1]
-    return np.hstack(copies)[:, :n_features]
-
-
-NOISE = {noise.__name__: noise for noise in (independent, autoregressive, brownian, shadow)}
-
-
 def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
     """A row for each number of steps."""
-    # Copies of a task take as long as the task: for them there is less noise.
-    fraction = 0.9 if kind == "shadow" else NOISE_FRACTION
-    whole, n_steps = play(task, seed, max(N_STEPS)), max(N_STEPS)
-    n_real = whole.observations.shape[1]
-    n_noise = math.ceil(round(n_real / (1 - fraction), 6)) - n_real
-    noise = NOISE[kind](np.random.default_rng([seed, 1]), n_steps, n_noise, task).astype(np.float32)
-    moving = whole.observations.std(0) > 0
+    whole = play(task, kind, seed, max(N_STEPS))
+    n_features = whole.observations.shape[1]
+    n_real = round(n_features * (1 - NOISE[kind]["noise_fraction"]))
+    moving = whole.observations[:, :n_real].std(0) > 0
     for n in N_STEPS:
-        seen = Experience(
-            np.hstack([whole.observations[:n], noise[:n]]),
-            np.hstack([whole.next_observations[:n], noise[1 : n + 1]]),
-            whole.impulses[:n],
-            whole.rewards[:n],
-        )
-        accepted = screen(seen).accepted
+        seen = (part[:n] for part in (whole.observations, whole.next_observations, whole.impulses, whole.rewards))
+        accepted = screen(Experience(*seen)).accepted
         missed = np.flatnonzero(moving & ~accepted[:n_real])
         yield dict(
             zip(
                 COLUMNS,
-                (task, kind, seed, n, n_real + n_noise, int(moving.sum()), int(accepted[:n_real].sum()),
+                (task, kind, seed, n, n_features, int(moving.sum()), int(accepted[:n_real].sum()),
                  " ".join(map(str, missed)), int(accepted[n_real:].sum())),
                 strict=True,
             )
         )  # fmt: skip
 
 
-def summary(rows: list[dict[str, object]]) -> str:
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a file, none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def complete(path: Path) -> None:
+    """Examine what a file holds no rows of yet, and append them."""
+    there = {(row["task"], row["noise"], int(row["seed"])) for row in read(path)}
+    for wanted in itertools.product(TASKS, NOISE, SEEDS):
+        if wanted in there:
+            continue
+        rows = list(examine(*wanted))
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            writer.writerows(rows)
+        print(*wanted, [row["found"] for row in rows], flush=True)
+
+
+def summary(rows: list[dict[str, str]]) -> str:
     """The markdown table: medians over seeds, and the most false features in any."""
     lines = [
-        f"Features of the task found among {NOISE_FRACTION:.0%} noise features (90 % for shadow) after random steps,\n"
-        f"median over {len(SEEDS)} seeds of those that move at all, and in brackets the false ones, median and most.",
+        "Features of the task found among 99 % noise features (90 % for copies) after random steps, median over\n"
+        f"{len(SEEDS)} seeds of those that move at all, and in brackets the false ones, median and most. Those of copies\n"
+        "are no mistakes: a noisy copy of a real feature answers to actions as well.",
         "",
         f"| task | noise | {' | '.join(f'{n:,} steps' for n in N_STEPS)} |",
         f"|---|---|{'---:|' * len(N_STEPS)}",
     ]
-    for task in TASKS:
-        for kind in NOISE:
-            cells = []
-            for n in N_STEPS:
-                of = [row for row in rows if (row["task"], row["noise"], int(row["steps"])) == (task, kind, n)]
-                found, moving, false = ([int(row[key]) for row in of] for key in ("found", "moving", "false"))
-                typical = statistics.median
-                cells.append(f"{typical(found):g} of {typical(moving):g} ({typical(false):g}, {max(false)})")
+    for task, kind in itertools.product(TASKS, NOISE):
+        cells = []
+        for n in N_STEPS:
+            of = [row for row in rows if (row["task"], row["noise"], int(row["steps"])) == (task, kind, n)]
+            if len(of) < len(SEEDS):
+                break
+            found, moving, false = ([int(row[key]) for row in of] for key in ("found", "moving", "false"))
+            typical = statistics.median
+            cells.append(f"{typical(found):g} of {typical(moving):g} ({typical(false):g}, {max(false)})")
+        else:
             lines.append(f"| {task} | {kind} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Command: `python experiments/screening.py`", ""])
 
@@ -130,17 +127,8 @@ def main() -> None:
     parser.add_argument("--only-table", action="store_true", help="write the table from the rows there are")
     path = RESULTS / "screening.csv"
     if not parser.parse_args().only_table:
-        rows = []
-        for task in TASKS:
-            for kind in NOISE:
-                rows += [row for seed in SEEDS for row in examine(task, kind, seed)]
-                print(task, kind, [row["found"] for row in rows[-len(N_STEPS) :]], flush=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    with path.open(newline="") as file:
-        text = summary(list(csv.DictReader(file)))
+        complete(path)
+    text = summary(read(path))
     (RESULTS / "screening.md").write_text(text)
     print(text)
 
