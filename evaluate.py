@@ -61,7 +61,7 @@ class Options:
     )
 
     noise_std: float | None = option(None, "standard deviation of the noise", rule=NOT_NEGATIVE, group=_CHANGE)
-    noise_distribution: str | None = option(None, "distribution of the noise", rule=DISTRIBUTIONS, group=_CHANGE)
+    noise_distribution: str | None = option(None, "the kind of noise, as in training", rule=DISTRIBUTIONS, group=_CHANGE)
     permutation: int | None = option(
         None, "number of the order in which the features stand", rule=NOT_NEGATIVE, group=_CHANGE, metavar="K"
     )
