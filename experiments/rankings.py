@@ -26,6 +26,8 @@ from siftrl.envs import make_ene
 from siftrl.reports.figures import lighten
 from siftrl.sparse.ranking import auroc, precision_at
 from siftrl.train import main as train
+from siftrl.training.agent import saved_agent
+from siftrl.training.environments import make_vec_env
 from siftrl.training.feature_history import load_features
 
 RESULTS = Path(__file__).parent / "results"
@@ -64,7 +66,8 @@ def examine(recipe: str, seed: int) -> list[dict[str, object]]:
         if train([part for name, value in options.items() for part in (f"--{name}", str(value))]):
             raise RuntimeError(f"{recipe}, seed {seed}, was not trained")
         run = next(Path(folder).rglob("model.zip")).parent
-        model, links = SAC.load(run / "model.zip", device="cpu"), load_features(run).links
+        env = make_vec_env({"env_id": TASK, "noise_fraction": NOISE_FRACTION}, seed=0)
+        model, links = saved_agent(run / "model.zip", env, "cpu"), load_features(run).links
     observations = observed(model)
     scores = rankings(model, observations, links)
     scores["permutation/return"] = permutation_importance(model, environment, observations, episodes=EPISODES, seed=2_000)
