@@ -14,6 +14,7 @@ _CLIP = 4.0  # standard deviations: a test of means must not hang on a few impac
 _N_STRONGEST = 16  # accepted features through which the response to an action may pass
 _N_TRIMS = 4
 _BLOCK = 4_096  # features that are examined at a time, to keep memory small
+_MANY_EPISODES = 20
 _MEMORY = 0.9  # of an impulse, what is left a step later
 _SMALL = 1e-6  # of a feature's variance: what is left of one that others determine
 
@@ -27,6 +28,7 @@ class Experience(NamedTuple):
         impulses: float32 ``(n, n_actions)``: the random part of each action, drawn independently of all else, with mean 0.
         rewards: float32 ``(n,)``.
         n_envs: Environments whose transitions take turns.
+        episodes: int64 ``(n,)``: which transitions belong to the same episode of the same environment. None: all do.
     """
 
     observations: np.ndarray
@@ -34,6 +36,7 @@ class Experience(NamedTuple):
     impulses: np.ndarray
     rewards: np.ndarray
     n_envs: int = 1
+    episodes: np.ndarray | None = None
 
 
 class Finding(NamedTuple):
@@ -65,8 +68,10 @@ def screen(
     The first two tests are valid for any noise that actions do not reach, however it is distributed and correlated, copies
     of the task that someone else controls included: they assume little but that the impulses are random. The third one finds
     what cannot be controlled and still matters, such as a goal. It assumes that errors of a linear forecast over one step
-    are uncorrelated over time, and its share of the error rate is half. Features that do none of it in the course of these
-    transitions are not found. Values and changes count up to 4 standard deviations from the mean.
+    are uncorrelated over time, and its share of the error rate is half. What episodes have on average does not count for it
+    where they are fewer than 20: whatever moves slowly differs from one to the next, and so does most else. Features that do
+    none of it in the course of these transitions are not found. Values and changes count up to 4 standard deviations from
+    the mean.
 
     Args:
         experience: Transitions.
@@ -106,6 +111,7 @@ def screen(
     impulses, rewards = _scaled(experience.impulses), _scaled(experience.rewards[:, None])
     size = _scaled(np.square(there - here))
     momenta = _products(_momenta(impulses, experience.n_envs))
+    levels = _levels(experience.episodes, n)
     accepted = np.zeros(n_features, bool) if known is None else known
     responsive, response = accepted, np.zeros(n_features)
     for _ in range(max_rounds):
@@ -114,6 +120,7 @@ def screen(
         forecast = basis(np.hstack([here[:, accepted], causes]))
         grounds = _Grounds(
             context=basis(here[:, accepted]),
+            steady=basis(np.hstack([here[:, accepted], levels])),
             impulses=impulses,
             causes=causes,
             strengths=np.hstack([causes, _scaled(np.square(impulses))]),
@@ -137,6 +144,7 @@ class _Grounds(NamedTuple):
 
     Attributes:
         context: An orthonormal basis of a constant and the accepted features.
+        steady: The same, with a constant for each of few episodes.
         impulses: Of this step.
         causes: Those, alone and times accepted features.
         strengths: Those, and the squares of the impulses: what the size of a change may depend on.
@@ -146,6 +154,7 @@ class _Grounds(NamedTuple):
     """
 
     context: np.ndarray
+    steady: np.ndarray
     impulses: np.ndarray
     causes: np.ndarray
     strengths: np.ndarray
@@ -166,7 +175,7 @@ def _examined(
     _, mediated = dependence(change, grounds.causes, context)
     _, in_size = dependence(size, grounds.strengths, context)
     carried = over_time(size, grounds.momenta, context, grounds.rate)
-    foretelling = over_time(own, grounds.surprise, context, grounds.rate)
+    foretelling = over_time(without(grounds.steady, here), grounds.surprise, grounds.steady, grounds.rate)
     return response, least(direct, mediated, in_size, carried), foretelling
 
 
@@ -174,6 +183,14 @@ def _momenta(impulses: np.ndarray, n_envs: int) -> np.ndarray:
     """What impulses have left after each step, where a tenth fades from step to step; of each environment by itself."""
     by_env = impulses.reshape(-1, n_envs, impulses.shape[1])
     return signal.lfilter([1.0], [1.0, -_MEMORY], by_env, axis=0).reshape(impulses.shape)
+
+
+def _levels(episodes: np.ndarray | None, n: int) -> np.ndarray:
+    """Which transitions are those of each episode but the last, float32; no columns for many episodes, or one."""
+    names = np.zeros(1) if episodes is None else np.unique(episodes)
+    if not 1 < len(names) < _MANY_EPISODES:
+        return np.empty((n, 0), np.float32)
+    return (episodes[:, None] == names[:-1]).astype(np.float32)
 
 
 def _products(columns: np.ndarray) -> np.ndarray:

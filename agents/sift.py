@@ -236,7 +236,10 @@ class Sift(FeatureReader):
         buffer, rows = self.model.replay_buffer, self._newest_rows(n_steps)
         here, there = observed(buffer, rows)
         recorded = self._impulses[np.arange(self._n_recorded - len(rows), self._n_recorded) % len(self._impulses)]
-        return Experience(here, there, recorded.reshape(len(here), -1), buffer.rewards[rows].reshape(-1), buffer.n_envs)
+        ended = np.cumsum(buffer.dones[rows], axis=0) - buffer.dones[rows]
+        episodes = (ended * buffer.n_envs + np.arange(buffer.n_envs)).reshape(-1).astype(np.int64)
+        rewards = buffer.rewards[rows].reshape(-1)
+        return Experience(here, there, recorded.reshape(len(here), -1), rewards, buffer.n_envs, episodes)
 
 
 def _exchange(match: Match, n_features: int) -> np.ndarray:

@@ -43,14 +43,16 @@ def play(task: str, kind: str, seed: int, n_steps: int) -> Experience:
     env = make_ene(task, **NOISE[kind])
     env.action_space.seed(seed)
     observation, _ = env.reset(seed=seed)
-    played = []
+    played, episode = [], 0
     for _ in range(n_steps):
         action = env.action_space.sample()
         following, reward, terminated, truncated, _ = env.step(action)
-        played.append((observation, following, action, reward))
+        played.append((observation, following, action, reward, episode))
+        episode += terminated or truncated
         observation = env.reset()[0] if terminated or truncated else following
     env.close()
-    return Experience(*(np.array(part, np.float32) for part in zip(*played, strict=True)))
+    *values, episodes = zip(*played, strict=True)
+    return Experience(*(np.array(part, np.float32) for part in values), episodes=np.array(episodes))
 
 
 def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
@@ -61,7 +63,7 @@ def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
     moving = whole.observations[:, :n_real].std(0) > 0
     for n in N_STEPS:
         seen = (part[:n] for part in (whole.observations, whole.next_observations, whole.impulses, whole.rewards))
-        accepted = screen(Experience(*seen)).accepted
+        accepted = screen(Experience(*seen, episodes=whole.episodes[:n])).accepted
         missed = np.flatnonzero(moving & ~accepted[:n_real])
         yield dict(
             zip(

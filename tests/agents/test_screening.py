@@ -90,6 +90,18 @@ def test_impulses_add_up_in_each_environment_by_itself():
     assert screen(whole).p_values.max() < screen(whole._replace(n_envs=1)).p_values.min()
 
 
+def test_what_few_episodes_have_on_average_foretells_nothing():
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    episodes = np.repeat(np.arange(4), N // 4)
+    levels = rng.standard_normal((4, 100))[np.append(episodes, 3)] + 0.1 * rng.standard_normal((N + 1, 100))
+    whole = experience(np.hstack([real, levels]), impulses, rewards + np.array([0.0, 20.0, -20.0, 10.0])[episodes])
+    assert screen(whole).accepted[4:].sum() > 50
+    assert not screen(whole._replace(episodes=episodes)).accepted[4:].any()
+    many = np.arange(N) // (N // 40)
+    assert np.array_equal(screen(whole._replace(episodes=many)).p_values, screen(whole).p_values)
+
+
 def test_features_are_examined_in_blocks_as_they_are_together(monkeypatch):
     rng = np.random.default_rng(0)
     real, impulses, rewards = task(rng)
