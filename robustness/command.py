@@ -62,7 +62,7 @@ class Options:
     device: str = option("auto", "cpu, cuda, cuda:1, ...", rule=NOT_EMPTY, group=_WHAT)
     weights_only: bool = option(False, "take nothing but weights and options from the files", group=_WHAT)
 
-    output: str = option("robustness", "folder to write to", rule=NOT_EMPTY, short="-o", group=_OUTPUT, metavar="DIR")
+    output: str = option("logs/robustness", "folder to write to", rule=NOT_EMPTY, short="-o", group=_OUTPUT, metavar="DIR")
     json: str | None = option(None, "also write the figures to this file", rule=NOT_EMPTY, group=_OUTPUT, metavar="FILE")
 
     def __post_init__(self) -> None:
