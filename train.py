@@ -36,7 +36,7 @@ examples:
   python train.py -i logs/sac-sift/HalfCheetah-v5_0.9_s0_1 -n 50000
 
 A run writes to <log-folder>/<algo>-<recipe>/<env>_<noise>_s<seed>_<run>/: model.zip, best_model.zip, the two newest
-checkpoint_<steps>.zip (for -i), evaluations.npz, 0.monitor.csv, config.json, command.txt and TensorBoard events.
+checkpoint_<steps>.zip (for -i), evaluations.npz, features.npz, 0.monitor.csv, config.json, command.txt, TensorBoard events.
 Then: python evaluate.py <that folder>. A saved model contains pickles: load only what you trust.
 """
 

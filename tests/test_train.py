@@ -61,6 +61,7 @@ def test_the_run_folder_holds_what_is_promised(finished):
         "command.txt",
         "config.json",
         "evaluations.npz",
+        "features.npz",
         "model.zip",
     }
     assert shlex.split((folder / "command.txt").read_text())[-len(argv) :] == argv

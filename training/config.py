@@ -58,8 +58,8 @@ class RunConfig:
     algo: str = option("sac", "the algorithm", rule=one_of("sac", "td3"), group=AGENT)
     recipe: str = option(
         "sift",
-        "the agent: sift, anf, anf-gradient, anf-features, anf-shared, anf-falling, ds, set, rigl, snfs, itop, srigl, gmp, "
-        "granet, graesser-set, graesser-rigl, graesser-static, graesser-prune, rlx2, static, oracle or dense",
+        "the agent: sift, sift-anew, anf, anf-gradient, anf-features, anf-shared, anf-falling, ds, set, rigl, snfs, itop, "
+        "srigl, gmp, granet, graesser-set, graesser-rigl, graesser-static, graesser-prune, rlx2, static, oracle or dense",
         rule=NOT_EMPTY,
         group=AGENT,
         metavar="NAME",
