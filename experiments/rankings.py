@@ -95,13 +95,13 @@ def curve(rows: list[dict[str, str]], recipe: str, ranking: str, key: str) -> np
 def table(rows: list[dict[str, str]]) -> str:
     """The markdown table, means over seeds."""
     lines = [
-        f"SAC, {TASK}, three real features and 27 of exact noise, {N_STEPS:,} steps, {len(SEEDS)} seeds, means over seeds.\n"
+        f"SAC, {TASK}, three real features and 27 of exact noise, {N_STEPS:,} steps, means over seeds.\n"
         "*AUROC* and *precision* (among the first three) are against the truth. *Kept* is the mean return over all\n"
         "counts of removed features, least important first, less the same with the most important first: the\n"
         "larger, the better the ranking.",
         "",
-        "| agent | ranking | AUROC | precision | return with all features | kept |",
-        "|---|---|---:|---:|---:|---:|",
+        "| agent | seeds | ranking | AUROC | precision | return with all features | kept |",
+        "|---|---:|---|---:|---:|---:|---:|",
     ]
     for recipe in RECIPES:
         for ranking in dict.fromkeys(row["ranking"] for row in rows if row["recipe"] == recipe):
@@ -109,7 +109,7 @@ def table(rows: list[dict[str, str]]) -> str:
             quality = [np.mean([float(row[key]) for row in of]) for key in ("auroc", "precision")]
             least, most = (curve(rows, recipe, ranking, key) for key in ("least_first", "most_first"))
             lines.append(
-                f"| {recipe} | {ranking} | {quality[0]:.2f} | {quality[1]:.2f} | {least[:, 0].mean():,.0f} "
+                f"| {recipe} | {len(least)} | {ranking} | {quality[0]:.2f} | {quality[1]:.2f} | {least[:, 0].mean():,.0f} "
                 f"| {(least - most).mean():,.0f} |"
             )
     return "\n".join([*lines, "", "Command: `python experiments/rankings.py`", ""])

@@ -219,8 +219,9 @@ def tables(rows: list[dict[str, str]]) -> Iterator[str]:
                 continue
             returns = np.array([float(row["return"]) for row in of])
             low, high, point = stratified_bootstrap(returns[:, None], iqm)
-            medians = (f"{np.median([float(row[key]) for row in of]):.2f}" for key in COLUMNS[3:])
-            lines.append(f"| {name} | {len(of)} | {point:,.0f} | {low:,.0f} to {high:,.0f} | {' | '.join(medians)} |")
+            interval = f"{low:,.0f} to {high:,.0f}" if len(of) > 1 else ""
+            medians = " | ".join(f"{np.median([float(row[key]) for row in of]):.2f}" for key in COLUMNS[3:])
+            lines.append(f"| {name} | {len(of)} | {point:,.0f} | {interval} | {medians} |")
         yield "\n".join(lines)
     yield "\nCommand: `python experiments/understanding.py`\n"
 
