@@ -57,6 +57,7 @@ def curves_figure(
         draw_curves(axes, of_task, colours=colours, dashed=dashed, statistic=statistic)
         axes.set_title(task, loc="left", fontsize=11)
         axes.set_xlabel("environment steps")
+        axes.locator_params(axis="x", nbins=5)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:,g}")
     for axes in panels[len(curves) :]:
