@@ -21,7 +21,7 @@ class FilterRow(NamedTuple):
         real: Links per real feature.
         noise: Links per noise feature; NaN where there is none.
         strength_ratio: Mean neuron strength (sum of absolute weights) of the real features over that of the noise
-            features; NaN where there is none.
+            features; NaN where there is none, or none has a link.
         auroc: How likely a real feature has more strength than a noise feature, each scaled by the feature's standard
             deviation: 1 is a perfect ranking, 1/2 chance; NaN where there is no noise.
         precision_at_d: Share of real features among the d of most strength, so scaled, where d are real; NaN where there is
@@ -60,11 +60,12 @@ def _filter_row(network: nn.Module, is_real: np.ndarray, std: np.ndarray) -> Fil
     if is_real.all():
         return FilterRow(float(links.mean()), *[float("nan")] * 4)
     strength = feature_strength(network)[: len(is_real)]
+    of_noise = strength[~is_real].mean()
     scaled = feature_strength(network, std)
     return FilterRow(
         real=float(links[is_real].mean()),
         noise=float(links[~is_real].mean()),
-        strength_ratio=float(strength[is_real].mean() / max(strength[~is_real].mean(), np.finfo(np.float32).tiny)),
+        strength_ratio=float(strength[is_real].mean() / of_noise) if of_noise else float("nan"),
         auroc=auroc(scaled, is_real),
         precision_at_d=precision_at(int(is_real.sum()), scaled, is_real),
     )

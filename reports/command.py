@@ -77,13 +77,13 @@ def report(paths: list[str], options: ReportOptions) -> None:
     Raises:
         ValueError: Where there is no run, the only one cannot be read, or something cannot be written.
     """
-    from ..training.atomic import atomic_write_text
+    from ..training.atomic import atomic_write_text, check_writable
     from .blocks import Drawer
     from .page import render
     from .runs import find_runs
 
     output = Path(options.output)
-    _require_writable(output)
+    check_writable(output)  # before the work: drawing many runs takes minutes
     folders = find_runs(paths)
     drawer = Drawer(None if options.figures is None else Path(options.figures))
     runs, refused = _readable(folders)
@@ -93,14 +93,6 @@ def report(paths: list[str], options: ReportOptions) -> None:
     except OSError as error:
         raise ValueError(f"cannot write to {error.filename or output}: {error.strerror}.") from error
     print(f"Report on {len(runs)} run{'' if len(runs) == 1 else 's'}: {output}")
-
-
-def _require_writable(path: Path) -> None:
-    # Before the work: drawing many runs takes minutes.
-    if path.is_dir():
-        raise ValueError(f"cannot write to {path}: it is a folder.")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write to {path}: there is no folder {path.parent}.")
 
 
 def _readable(folders: list[Path]) -> tuple[list[RunRecord], list[str]]:

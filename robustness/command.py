@@ -13,7 +13,7 @@ from ..envs.corrupt import FEATURES
 from ..envs.corruptions import SEVERITIES
 from ..names import known
 from ..training.atomic import atomic_write, atomic_write_text, check_writable
-from ..training.device import spin_briefly
+from ..training.device import resolve_device, spin_briefly
 from ..training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, check_options, one_of, option
 from .measurements import RESULTS, Measurements
@@ -123,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _carry_out(runs: list[str], options: Options) -> None:
     subjects = find_subjects(runs)
     cells = [list(_cells(subject, options)) for subject in subjects]
+    resolve_device(options.device)
     folder = Path(options.output)
     if options.json is not None:
         check_writable(options.json)

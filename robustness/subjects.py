@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -25,7 +26,7 @@ class Subject:
     Args:
         path: its zip.
         provenance: the run that it comes from.
-        fingerprint: of its weights, 12 hex digits.
+        fingerprint: of its weights and of the options behind it, 12 hex digits.
     """
 
     path: Path
@@ -66,7 +67,10 @@ def _read(path: Path) -> Subject:
     with open_archive(path) as archive:
         if _WEIGHTS not in archive.namelist():
             raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: it lacks {_WEIGHTS}.")
-        return Subject(path, provenance, sha256(archive.read(_WEIGHTS)).hexdigest()[:12])
+        weights = archive.read(_WEIGHTS)
+    # Agents that read no noise are the same among any: what they were trained in belongs to them, too.
+    options = json.dumps(experiment(provenance.config), sort_keys=True, default=str)
+    return Subject(path, provenance, sha256(options.encode() + weights).hexdigest()[:12])
 
 
 def task_of(config: RunConfig) -> str:

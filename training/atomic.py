@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+_OF_A_RUN = ("config.json", "command.txt", "model.zip", "best_model.zip", "evaluations.npz", "features.npz", "0.monitor.csv")
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
@@ -52,9 +54,11 @@ def check_writable(path: str | os.PathLike) -> None:
     """Check that a file can be written, before there is anything to write.
 
     Raises:
-        ValueError: where it is a folder, or its folder is missing or read-only.
+        ValueError: where it is a folder or a run's own file, or its folder is missing or read-only.
     """
     path = Path(path)
+    if path.is_file() and (path.name in _OF_A_RUN or path.name.startswith("checkpoint_")):
+        raise ValueError(f"cannot write to {path}: it is one of a run's own files.")
     if path.is_dir():
         raise ValueError(f"cannot write to {path}: it is a folder.")
     if not path.parent.is_dir():

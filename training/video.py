@@ -10,6 +10,7 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -80,6 +81,8 @@ class FirstEpisode:
             self.relevant = relevant_features(locals_["env"])
         try:
             frame = locals_["env"].get_images()[0]
+        except gym.error.DependencyNotInstalled as error:
+            raise ValueError(f"video cannot be rendered here: {error}.") from error
         except Exception as error:
             # Each renderer fails in its own way, down to AttributeErrors from inside OpenGL.
             raise ValueError(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import stable_baselines3 as sb3
 import torch
-from siftrl.agents import SparseTD3Policy
+from siftrl.agents import SAC, SparseTD3Policy
 from siftrl.agents.filter import FilterRow, filter_report
+from siftrl.agents.oracle import Oracle
 from siftrl.envs import make_ene
 from siftrl.sparse import SparseLinear, Topology
 
@@ -55,6 +56,14 @@ def test_the_ranking_and_nothing_else_is_scaled_by_the_features_standard_deviati
     std = np.array([1.0, 0.1, 0.1, 10.0, 1.0, 1.0])  # scaled strengths of the actor: 3, 0.3, 0.4; 5, 0, 0
     row = filter_report(model, np.arange(3), std)["actor"]
     assert row == pytest.approx(FilterRow(4 / 3, 1 / 3, 10 / 0.5, auroc=6 / 9, precision_at_d=2 / 3))
+
+
+def test_noise_without_links_has_no_strength_to_compare_with():
+    model = SAC("SparseMlpPolicy", make_ene("Pendulum-v1", 0.5), policy_kwargs={"recipe": "sift"}, learning_starts=1, seed=0)
+    model.learn(1, callback=Oracle())
+    row = filter_report(model, np.arange(3))["actor"]
+    assert (row.noise, row.auroc) == (0, 1)
+    assert np.isnan(row.strength_ratio)
 
 
 def test_without_noise_there_is_nothing_to_compare():

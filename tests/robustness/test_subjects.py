@@ -30,6 +30,20 @@ def test_a_fingerprint_is_of_the_weights(runs, tmp_path):
     assert find_subjects([copy])[0].fingerprint == subject.fingerprint != other.fingerprint
 
 
+def test_agents_with_the_same_weights_are_others_where_their_runs_differ(runs, tmp_path):
+    (subject, *_) = find_subjects([runs])
+    twin = tmp_path / "twin.zip"
+    with zipfile.ZipFile(subject.path) as old, zipfile.ZipFile(twin, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == PROVENANCE:
+                told = json.loads(content)
+                told["config"]["noise_std"] = 2.0
+                content = json.dumps(told)
+            new.writestr(name, content)
+    assert find_subjects([twin])[0].fingerprint != subject.fingerprint
+
+
 def test_methods_are_named_by_what_differs():
     def names(*options):
         return method_names([RunConfig(**one) for one in options])

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from siftrl.training.atomic import atomic_write, atomic_write_text, remove_leftovers
+from siftrl.training.atomic import atomic_write, atomic_write_text, check_writable, remove_leftovers
 
 
 def fail_after_writing(file):
@@ -53,3 +53,13 @@ def test_what_a_kill_left_behind_is_removed(tmp_path):
     (tmp_path / ".model.zip.abc.tmp").write_text("half")
     remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ["model.zip"]
+
+
+@pytest.mark.parametrize("name", ["model.zip", "config.json", "checkpoint_500.zip"])
+def test_a_runs_own_files_are_not_written_over(tmp_path, name):
+    check_writable(tmp_path / name)  # nothing is there
+    (tmp_path / name).write_text("of the run")
+    with pytest.raises(ValueError, match="it is one of a run's own files"):
+        check_writable(tmp_path / name)
+    (tmp_path / "report.json").write_text("of an earlier call")
+    check_writable(tmp_path / "report.json")
