@@ -27,7 +27,7 @@ def saved_model(path: Path, env_id: str | None = None, noise: float | None = Non
         The model, and where it comes from in values that JSON knows.
 
     Raises:
-        ValueError: If there is no such model, or its task is not known.
+        ValueError: If there is no such model, its task is not known, or it knows another one than is named.
     """
     algorithm = inspect_model(path).algorithm
     if algorithm not in ("sac", "td3"):
@@ -43,6 +43,8 @@ def saved_model(path: Path, env_id: str | None = None, noise: float | None = Non
         about["environment"] = {"env_id": env_id, "noise_fraction": noise or 0.0}
         return saved_agent(path, make_vec_env(about["environment"], seed=0), "cpu"), about
     require_named(provenance.config.env, env_id, path)
+    if noise is not None or env_id not in (None, provenance.config.env):
+        raise ValueError(f"env and noise are for models of other origin: {path} was trained in {provenance.config.env}.")
     about["environment"] = provenance.config.ene_kwargs()
     about["permutation"], about["num_timesteps"] = provenance.permutation, provenance.num_timesteps
     return weights_only_agent(path, provenance, make_vec_env(about["environment"], seed=0), "cpu"), about

@@ -210,6 +210,8 @@ class RunConfig:
         check_options(self)
         if self.permute and self.permute_every is not None:
             raise ValueError("permute (one order for good) and permute-every (a new one every N steps) exclude each other.")
+        if self.noise_distribution != "autoregressive" and self.noise_correlation != type(self).noise_correlation:
+            raise ValueError(f"noise-correlation is that of autoregressive noise, and this is {self.noise_distribution}.")
 
     def epsilon(self) -> dict[str, float] | None:
         """The Erdős-Rényi factors that are given, by role of a layer; None where there are none."""

@@ -84,6 +84,8 @@ BAD_INPUT = [
     (lambda run, tmp: [str(run), "--format", "onnx", "-o", "actor.npz"], "must end in .onnx"),
     (lambda run, tmp: [str(run), "-o", str(tmp / "no" / "actor.npz")], "there is no folder"),
     (lambda run, tmp: [str(run), "--noise", "1"], "noise must be at least 0 and below 1"),
+    (lambda run, tmp: [str(run), "--noise", "0.3"], "env and noise are for models of other origin"),
+    (lambda run, tmp: [str(run), "--env", "Ant-v5"], "env and noise are for models of other origin"),
     (lambda run, tmp: [ppo(tmp), "--env", "Pendulum-v1"], "SAC and TD3, not those of PPO"),
     (lambda run, tmp: [str(run), "--outptu", "a.npz"], "Did you mean --output?"),
 ]

@@ -35,7 +35,7 @@ OTHER_VALUES = {
     "env": "Hopper-v5",
     "n_envs": 3,
     "noise": 0.95,
-    "noise_distribution": "uniform",
+    "noise_distribution": "autoregressive",
     "noise_std": 2.5,
     "noise_correlation": 0.5,
     "replay_noise": "fresh",
@@ -66,12 +66,13 @@ def test_the_table_of_values_is_complete():
 
 @pytest.mark.parametrize("name", OTHER_VALUES)
 def test_each_field_goes_through_json_and_through_its_flag(name):
-    config = RunConfig(**{name: OTHER_VALUES[name]})
+    companions = {"noise_distribution": "autoregressive"} if name == "noise_correlation" else {}
+    config = RunConfig(**{name: OTHER_VALUES[name]}, **companions)
     assert RunConfig.from_json(config.to_json()) == config
     parser = OptionParser(prog="train.py")
     parser.add_options(RunConfig)
     value = [] if OTHER_VALUES[name] is True else [str(OTHER_VALUES[name])]
-    assert RunConfig(**parser.parse_options([f"--{spelling(name)}", *value])) == config
+    assert RunConfig(**parser.parse_options([f"--{spelling(name)}", *value]), **companions) == config
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,12 @@ def test_unknown_options_are_named_with_the_closest_one():
 def test_one_order_for_good_excludes_a_new_one_now_and_then():
     with pytest.raises(ValueError, match="exclude each other"):
         RunConfig(permute=True, permute_every=10)
+
+
+def test_a_correlation_is_that_of_noise_with_a_memory():
+    assert RunConfig(noise_distribution="autoregressive", noise_correlation=0.5).noise_correlation == 0.5
+    with pytest.raises(ValueError, match="noise-correlation is that of autoregressive noise, and this is brownian"):
+        RunConfig(noise_distribution="brownian", noise_correlation=0.5)
 
 
 def test_factors_of_layers_are_gathered_by_role():
