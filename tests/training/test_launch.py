@@ -53,11 +53,12 @@ def test_a_hash_tells_experiments_apart_and_nothing_else():
         "algo": "td3", "recipe": "set", "hparams": "paper", "env": "Hopper-v5", "noise_distribution": "uniform",
         "replay_noise": "fresh", "on_permute": "clear", "distribution": "erk", "permute": True, "n_timesteps": 7,
     }  # fmt: skip
-    hashes = {run_hash(RunConfig())}
+    base = {"noise_distribution": "autoregressive"}  # whose correlation is an option too
+    hashes = {run_hash(RunConfig(**base))}
     fields = [field for field in dataclasses.fields(RunConfig) if field.name in experiment(RunConfig())]
     for field in fields:
         value = changes.get(field.name, 0.25 if "float" in str(field.type) else 7)
-        hashes.add(run_hash(RunConfig(**{field.name: value})))
+        hashes.add(run_hash(RunConfig(**{**base, field.name: value})))
     assert len(hashes) == len(fields) + 1
     same = {
         "log_folder": "a",
