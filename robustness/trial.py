@@ -96,6 +96,7 @@ class _NoAgent:
         self._space.seed(seed)
 
     def predict(self, *_args: Any, **_kwargs: Any) -> tuple[np.ndarray, None]:
+        """Actions for all environments, ``(n_envs, *action_shape)``: zero, or drawn at random; and no state."""
         if self._is_still:
             return np.zeros((self._n, *self._space.shape), self._space.dtype).clip(self._space.low, self._space.high), None
         return np.array([self._space.sample() for _ in range(self._n)]), None

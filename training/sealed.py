@@ -107,6 +107,7 @@ class _Hashed:
         self._file, self.digest = file, sha256()
 
     def write(self, content: bytes | memoryview) -> int:
+        """Write ``content``, and return how many bytes of it the file took."""
         self.digest.update(content)
         return self._file.write(content)
 
