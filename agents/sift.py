@@ -8,6 +8,7 @@ import numpy as np
 
 from .change_point import change_point
 from .feature_reader import FeatureReader
+from .forecast import Forecast, fit_forecast, surprise
 from .impulses import impulses
 from .recognition import Match, Signatures, recognise, signatures
 from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder, require_own_rows
@@ -17,7 +18,15 @@ _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
 _BLOCK = 500  # rows that are looked at in one piece
-_STATE = ("impulses", "n_recorded", "n_examinations", "moved_at", "next", "known", "noticed", "usual_start")
+_WATCHED_ROWS = 50  # that are compared with a forecast
+_SURPRISED = 3.5  # from here on a forecast is so wrong that the sensors may have moved
+_REST = (
+    10  # experiments' lengths until forecasts are listened to again after a false alarm, so that few steps are spent on them
+)
+_STATE = (
+    *("impulses", "n_recorded", "n_examinations", "moved_at", "next", "known"),
+    *("suspected", "usual_start", "n_watched", "listen_from"),
+)
 
 
 class Sift(FeatureReader):
@@ -28,13 +37,15 @@ class Sift(FeatureReader):
     neurons of the first layers; links to others do not exist. When features are accepted for the first time, nothing has
     been learnt yet that is worth keeping, and the first layers are drawn anew; later links start at zero.
 
-    An accepted feature stays, until the sensors have moved, which shows when of the features that answer in the last period
-    more are new than known. Then the agent acts at random for ``experiment_steps`` environment steps, without updates, and
-    compares how features respond with how they did at the first examination, or in the experiment after the last move
+    An accepted feature stays, until the sensors have moved. That is suspected when, over 50 steps, a linear forecast of what
+    is read fails as it never did (:mod:`~siftrl.agents.forecast`), or when of the features that answer in the last period
+    more are new than known. Then the agent acts at random for ``experiment_steps`` environment steps, without updates. If of
+    the features that answer now more are known than new, all goes on as before. Otherwise it compares how features respond
+    with how they did at the first examination, or in the experiment after the last move
     (:mod:`~siftrl.agents.recognition`). If it is sure of at least half of those that it read, their links move with them,
     links to other features start at zero, and earlier transitions are replayed with the recognised features in their new
-    places. Otherwise, and with ``recognise=False``, where there is no experiment, the first layers are drawn anew, and the
-    replay forgets what was seen before the last period.
+    places. Otherwise, and always with ``recognise=False``, the first layers are drawn anew, and the replay forgets what was
+    seen before the last period.
 
     Logs ``reader/recognised`` (how many features were recognised at the last move), besides what every reader logs.
 
@@ -44,7 +55,7 @@ class Sift(FeatureReader):
         false_discovery_rate: Expected share of noise among the accepted features. The k-th examination since the sensors
             last moved may spend ``1 / (k (k + 1))`` of it.
         recognise: Whether to look for the sensors that are read in their new places when they have moved.
-        experiment_steps: Environment steps with random actions for that.
+        experiment_steps: Environment steps with random actions where that is suspected.
         verbose: See SB3.
 
     Attributes:
@@ -95,7 +106,10 @@ class Sift(FeatureReader):
         self._n_examinations = 0
         self._moved_at = 0  # of what is recorded, where the last experiment began
         self._signatures: Signatures | None = None
-        self._noticed: np.ndarray | None = None  # what answers since a move that has not been followed yet
+        self._forecast: Forecast | None = None
+        self._n_watched = 0  # of what is recorded, how much has been compared with it, or never will be
+        self._listen_from = 0  # environment steps, until which surprises are not followed
+        self._suspected: np.ndarray | None = None  # what may have answered since a move for which there is no experiment yet
         self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
     def _init_callback(self) -> None:
@@ -112,8 +126,9 @@ class Sift(FeatureReader):
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
         own = {name: getattr(self, f"_{name}") for name in _STATE}
-        known = None if self._signatures is None else self._signatures._asdict()
-        return {**super().get_state(), **own, "n_recognised": self.n_recognised, "signatures": known}
+        parts = {"signatures": self._signatures, "forecast": self._forecast}
+        parts = {name: part and part._asdict() for name, part in parts.items()}
+        return {**super().get_state(), **own, **parts, "n_recognised": self.n_recognised}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`, once training has started."""
@@ -121,7 +136,8 @@ class Sift(FeatureReader):
         for name in _STATE:
             setattr(self, f"_{name}", state[name])
         self.n_recognised = state["n_recognised"]
-        self._signatures = None if state["signatures"] is None else Signatures(**state["signatures"])
+        self._signatures = state["signatures"] and Signatures(**state["signatures"])
+        self._forecast = state["forecast"] and Forecast(**state["forecast"])
         if self._usual_start is not None:
             self.model.learning_starts = self._next
 
@@ -142,10 +158,13 @@ class Sift(FeatureReader):
                 self.examine()
             else:
                 self._conclude_experiment()
+            self._expect()
+        elif self._usual_start is None and self._is_surprised():
+            self._suspected = np.zeros_like(self.accepted)
 
     def _on_rollout_end(self) -> None:
         # From the next step on SB3 draws random actions, and it does not update: what it would learn from is confused.
-        if self._noticed is not None and self._usual_start is None:
+        if self._suspected is not None and self._usual_start is None:
             self._usual_start, self._moved_at = self.model.learning_starts, self._n_recorded
             self.model.learning_starts = self._next = self.num_timesteps + self.experiment_steps
 
@@ -155,27 +174,52 @@ class Sift(FeatureReader):
         # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
         known, self._known = self._known, self.accepted
         recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
-        has_moved = (recent & ~known).sum() > (recent & known).sum()
-        if has_moved and self._signatures is not None:
-            self._noticed, self._known = recent, known
+        has_moved = _are_others(recent, known)
+        if has_moved and known.any():
+            self._suspected, self._known = recent, known
             return
         if has_moved:
             self._follow(recent)
         accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
         if (accepted & ~self.accepted).any():
             self.link(self.accepted | accepted)
-        if has_moved and self.recognise:
+        if has_moved:
             self._signatures = self._measure(self.window_steps)
 
+    def _expect(self) -> None:
+        """Forecast what is read, from the newest transitions."""
+        rows, features = self._newest_rows(self.window_steps), np.flatnonzero(self.accepted)
+        self._forecast = fit_forecast(*observed(self.model.replay_buffer, rows), self._actions(rows), features)
+        self._n_watched = self._n_recorded
+
+    def _is_surprised(self) -> bool:
+        """Whether what was read in the newest steps is far from the forecast, in every environment."""
+        if self._forecast is None or self._n_recorded - self._n_watched < _WATCHED_ROWS:
+            return False
+        self._n_watched = self._n_recorded
+        if self.num_timesteps < self._listen_from:
+            return False
+        buffer = self.model.replay_buffer
+        rows = newest_rows(buffer, _WATCHED_ROWS)
+        parts = (*observed(buffer, rows), self._actions(rows))
+        n_envs = buffer.n_envs
+        return all(surprise(self._forecast, *(part[env::n_envs] for part in parts)) > _SURPRISED for env in range(n_envs))
+
     def _conclude_experiment(self) -> None:
-        """Follow sensors that have moved: with what was learnt, if they are recognised."""
+        """Follow sensors that have moved, if they have: with what was learnt, if they are recognised."""
         self.model.learning_starts, self._usual_start = self._usual_start, None
-        noticed, self._noticed = self._noticed, None
-        self._n_examinations = 1
-        found = screen(self._experience(self.experiment_steps), None, self._rate()).accepted
+        suspected, self._suspected = self._suspected, None
+        found = screen(self._experience(self.experiment_steps), None, self.false_discovery_rate / 2).accepted
         if not found.any():
-            found = noticed
+            found = suspected
+        if not _are_others(found, self._known):
+            self._listen_from = self.num_timesteps + _REST * self.experiment_steps
+            return
+        self._n_examinations = 1
         before, self._signatures = self._signatures, self._measure(self.experiment_steps, found)
+        if not self.recognise:
+            self._follow(found)
+            return
         match = recognise(before, self._signatures)
         match = Match(*(part[match.margins >= _SURE] for part in match))
         self.n_recognised = len(match.old)
@@ -193,7 +237,7 @@ class Sift(FeatureReader):
         if self.n_moves:
             self._n_examinations = 1
             buffer = self.model.replay_buffer
-            forget_oldest(buffer, n_filled(buffer) - len(newest_rows(buffer, self._n_rows(self.period_steps))))
+            forget_oldest(buffer, n_filled(buffer) - len(self._newest_rows(self.period_steps)))
 
     def _reorder_replay(self, match: Match, features: np.ndarray) -> None:
         """Show the sensors of a match in their new places in all transitions from before the move."""
@@ -218,8 +262,11 @@ class Sift(FeatureReader):
         """How these features, or those that are read, respond in the newest transitions."""
         features = np.flatnonzero(self.accepted if features is None else features)
         rows = self._newest_rows(n_steps)
-        actions = self.model.replay_buffer.actions[rows].reshape(len(rows) * self.training_env.num_envs, -1)
-        return signatures(*observed(self.model.replay_buffer, rows), actions, features)
+        return signatures(*observed(self.model.replay_buffer, rows), self._actions(rows), features)
+
+    def _actions(self, rows: np.ndarray) -> np.ndarray:
+        buffer = self.model.replay_buffer
+        return buffer.actions[rows].reshape(len(rows) * buffer.n_envs, -1)
 
     def _rate(self) -> float:
         # Adds up to the whole rate, however often features are examined.
@@ -240,6 +287,11 @@ class Sift(FeatureReader):
         episodes = (ended * buffer.n_envs + np.arange(buffer.n_envs)).reshape(-1).astype(np.int64)
         rewards = buffer.rewards[rows].reshape(-1)
         return Experience(here, there, recorded.reshape(len(here), -1), rewards, buffer.n_envs, episodes)
+
+
+def _are_others(features: np.ndarray, known: np.ndarray) -> bool:
+    """Whether of these features more are new than known."""
+    return bool((features & ~known).sum() > (features & known).sum())
 
 
 def _exchange(match: Match, n_features: int) -> np.ndarray:

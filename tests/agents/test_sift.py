@@ -15,7 +15,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
 
 WARM_UP = 600
-STEPS = 2_150  # time enough to notice that the sensors have moved after 1 100, and for the experiment
+MOVED = 1_100
+STEPS = MOVED + 100 + 500 + 50  # to notice that the sensors have moved, for the experiment, and what comes after
 
 
 def trained(algorithm=SAC, env=None, n_steps=WARM_UP + 5, policy="SparseMlpPolicy", sift=None, **kwargs):
@@ -64,7 +65,7 @@ def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do():
     assert not th.equal(first_layer(critics["qf0"]).weight, first_layer(critics["qf1"]).weight)
 
 
-def moving(every=1_100):
+def moving(every=MOVED):
     """An environment whose sensors move after so many steps."""
     return make_ene("Hopper-v5", noise_fraction=0.8, permute_every=every, permutation_seed=1)
 
@@ -95,8 +96,8 @@ def first_layers(model):
     return arrays
 
 
-def watched(algorithm=SAC, **kwargs):
-    return trained(algorithm, n_steps=STEPS, sift=Watched(period_steps=500, window_steps=1_000), **kwargs)
+def watched(algorithm=SAC, n_steps=STEPS, **kwargs):
+    return trained(algorithm, n_steps=n_steps, sift=Watched(period_steps=500, window_steps=1_000), **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def watched(algorithm=SAC, **kwargs):
         (SAC, {"env": moving()}),
         (TD3, {"env": moving(), "action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.7))}),
         (sb3.SAC, {"env": moving(), "policy": SparseSACPolicy}),
-        (SAC, {"env": make_vec_env(moving, 4, seed=0, env_kwargs={"every": 275})}),
+        (SAC, {"env": make_vec_env(moving, 4, seed=0, env_kwargs={"every": MOVED // 4}), "n_steps": STEPS + 300}),
     ],
     ids=["SAC", "TD3", "stock SAC", "four environments"],
 )
@@ -122,13 +123,40 @@ def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_o
         assert np.ptp(array[after]) > 0
 
     buffer = model.replay_buffer
-    assert buffer.size() == -(-STEPS // model.n_envs)
+    assert buffer.size() == -(-model.num_timesteps // model.n_envs)
     for part, seen in zip(observed(buffer, np.arange(100)), sift.seen, strict=True):
         np.testing.assert_array_equal(part[:, after], seen[:, :11])
     if isinstance(buffer, NoiseReplayBuffer):  # it knows what belongs there, in each transition
         here, there = observed(buffer, np.arange(buffer.pos))
         np.testing.assert_array_equal(here[:, after], buffer.observations[: buffer.pos].reshape(-1, 11))
         np.testing.assert_array_equal(there[:, after], buffer.next_observations[: buffer.pos].reshape(-1, 11))
+
+
+def test_a_move_that_forecasts_do_not_show_is_noticed_by_what_answers(monkeypatch):
+    monkeypatch.setattr("siftrl.agents.sift.surprise", lambda *_: 0.0)
+    model, sift = watched(env=moving(), n_steps=STEPS)
+    assert sift.n_moves == 0
+    model.learn(400, callback=sift, reset_num_timesteps=False)
+    assert (sift.n_moves, sift.n_recognised) == (1, 11)
+    assert sift.accepted.nonzero()[0].tolist() == np.sort(model.env.get_attr("relevant_features")[0]).tolist()
+
+
+def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_to_for_a_while(monkeypatch):
+    class Counting(Sift):
+        def _on_step(self):
+            n_random.append(self._usual_start is not None)
+            return super()._on_step()
+
+    n_random = []
+    monkeypatch.setattr("siftrl.agents.sift.surprise", lambda *_: np.inf)
+    sift = Counting(period_steps=1_000, experiment_steps=200)
+    model, _ = trained(sift=sift, n_steps=WARM_UP + 1_500, gradient_steps=0)
+    assert sum(n_random) == 200
+    assert (sift.n_moves, sift.n_recognised, model.learning_starts) == (0, 0, WARM_UP)
+    assert sift.accepted.nonzero()[0].tolist() == list(range(11))
+    assert model.replay_buffer.size() == WARM_UP + 1_500
+    model.learn(1_500, callback=sift, reset_num_timesteps=False)
+    assert sum(n_random) == 400
 
 
 def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
@@ -141,7 +169,7 @@ def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
 
     drawn, updates = [], set()
     sift = Logging(period_steps=500, window_steps=1_000, experiment_steps=400)
-    model, _ = trained(env=moving(), sift=sift, n_steps=2_100, gradient_steps=1, train_freq=7)
+    model, _ = trained(env=moving(), sift=sift, n_steps=STEPS, gradient_steps=1, train_freq=7)
     assert sift.n_moves == 1
     assert 400 <= len(drawn) < 400 + 7
     assert np.std(drawn[:400], axis=0) == pytest.approx(np.full(3, 1 / np.sqrt(3)), rel=0.1)
@@ -160,7 +188,7 @@ def test_sensors_that_are_not_recognised_get_new_links_and_what_was_seen_before_
     learnt = {row.tobytes() for row in sift.learnt["qf0", "weight"][:11]}
     assert not learnt & {row.tobytes() for row in weights[after]}
     assert np.abs(weights[after]).min(1).max() > 0
-    assert model.replay_buffer.size() < 600
+    assert 500 <= model.replay_buffer.size() < 500 + 150  # from the experiment on
 
 
 def unsure(before, after):
@@ -170,7 +198,7 @@ def unsure(before, after):
 
 def test_without_recognition_the_agent_follows_and_forgets_what_it_saw_before():
     sift = Sift(period_steps=500, window_steps=1_000, recognise=False)
-    model, _ = trained(env=moving(), n_steps=1_700, gradient_steps=0, sift=sift)
+    model, _ = trained(env=moving(), n_steps=STEPS, gradient_steps=0, sift=sift)
     now = np.sort(model.env.get_attr("relevant_features")[0])
     assert now.tolist() != list(range(11))
     assert (sift.n_moves, sift.n_recognised) == (1, 0)
