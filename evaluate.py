@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from siftrl.training.command import carry_out
 from siftrl.training.config import DISTRIBUTIONS
 from siftrl.training.device import spin_briefly
 from siftrl.training.disturbance import FEATURES, parse_disturbances
@@ -105,31 +107,23 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0, or 2 for wrong input, or 130 after Ctrl-C.
+        0, 1 where the disk or the memory failed, 2 for wrong input, 130 after Ctrl-C.
     """
     prog = "siftrl-evaluate" if Path(sys.argv[0]).stem == "siftrl-evaluate" else "python evaluate.py"
     parser = OptionParser(prog=prog, usage="%(prog)s RUN_OR_ZIP [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("model", metavar="RUN_OR_ZIP", help="a run folder, a folder above some, or a model's zip")
     parser.add_options(Options)
     spin_briefly()
-    try:
-        given = parser.parse_options(sys.argv[1:] if argv is None else argv)
-        model = given.pop("model")
-        options = Options(**given)
-        # Loaded only now: --help and typos answer without torch.
-        from siftrl.training.assessment import assess
+    return carry_out(prog, lambda: _evaluate(parser.parse_options(argv)))
 
-        assess(model, options)
-    except ValueError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return 2
-    except MemoryError as error:
-        print(f"{prog}: error: {model} does not fit into memory: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{prog}: stopped.", file=sys.stderr)
-        return 130
-    return 0
+
+def _evaluate(given: dict[str, Any]) -> None:
+    model = given.pop("model")
+    options = Options(**given)
+    # Loaded only now: --help and typos answer without torch.
+    from siftrl.training.assessment import assess
+
+    assess(model, options)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..training.atomic import check_writable
+from ..training.command import carry_out
 from ..training.device import set_threads, spin_briefly
 from ..training.folder import find_model
 from ..training.options import NOISE_FRACTION, NOT_EMPTY, POSITIVE, OptionParser, check_options, one_of, option
@@ -62,24 +62,13 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0, or 2 for wrong input, or 130 after Ctrl-C.
+        0, 1 where the disk or the memory failed, 2 for wrong input, 130 after Ctrl-C.
     """
     parser = OptionParser(prog=_PROG, usage="%(prog)s RUN_OR_ZIP [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("model", metavar="RUN_OR_ZIP", help="a run folder, a folder above some, or a model's zip")
     parser.add_options(Options)
     spin_briefly()
-    try:
-        _export(parser.parse_options(sys.argv[1:] if argv is None else argv))
-    except (ValueError, MemoryError) as error:
-        print(f"{_PROG}: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{_PROG}: error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{_PROG}: stopped.", file=sys.stderr)
-        return 130
-    return 0
+    return carry_out(_PROG, lambda: _export(parser.parse_options(argv)))
 
 
 def _export(given: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..training.command import carry_out
 from ..training.device import spin_briefly
 from ..training.options import NOT_EMPTY, OptionParser, check_options, option
 
@@ -52,23 +53,18 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0, or 2 for wrong input, or 130 after Ctrl-C.
+        0, 1 where the disk or the memory failed, 2 for wrong input, 130 after Ctrl-C.
     """
     parser = OptionParser(prog=_PROG, usage="%(prog)s RUN ... [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or a folder above some")
     parser.add_options(ReportOptions)
     spin_briefly()
-    try:
-        given = parser.parse_options(sys.argv[1:] if argv is None else argv)
-        runs = given.pop("runs")
-        report(runs, ReportOptions(**given))
-    except ValueError as error:
-        print(f"{_PROG}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{_PROG}: stopped.", file=sys.stderr)
-        return 130
-    return 0
+    return carry_out(_PROG, lambda: _report(parser.parse_options(argv)))
+
+
+def _report(given: dict[str, Any]) -> None:
+    runs = given.pop("runs")
+    report(runs, ReportOptions(**given))
 
 
 def report(paths: list[str], options: ReportOptions) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..envs.corrupt import FEATURES
 from ..envs.corruptions import SEVERITIES
 from ..names import known
 from ..training.atomic import atomic_write, atomic_write_text, check_writable
+from ..training.command import carry_out
 from ..training.device import resolve_device, spin_briefly
 from ..training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, check_options, one_of, option
@@ -98,29 +98,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0, or 1 where the disk failed, 2 for wrong input, 130 after Ctrl-C.
+        0, 1 where the disk or the memory failed, 2 for wrong input, 130 after Ctrl-C.
     """
     parser = OptionParser(prog=_PROG, usage="%(prog)s RUN [RUN ...] [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a folder above some, or a model's zip")
     parser.add_options(Options)
     spin_briefly()
-    try:
-        given = parser.parse_options(sys.argv[1:] if argv is None else list(argv))
-        runs = given.pop("runs")
-        _carry_out(runs, Options(**given))
-    except ValueError as error:
-        print(f"{_PROG}: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{_PROG}: error: {error}. What was measured is recorded; the same command goes on.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{_PROG}: stopped; the same command goes on.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+    kept = "What was measured is recorded; the same command goes on."
+    return carry_out(_PROG, lambda: _compare(parser.parse_options(argv)), kept=kept)
 
 
-def _carry_out(runs: list[str], options: Options) -> None:
+def _compare(given: dict[str, Any]) -> None:
+    runs = given.pop("runs")
+    options = Options(**given)
     subjects = find_subjects(runs)
     cells = [list(_cells(subject, options)) for subject in subjects]
     resolve_device(options.device)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..training.command import carry_out
 from ..training.folder import FolderLock
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, Rule, check_options, option
 from ..training.progress import is_finished
@@ -94,22 +94,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = OptionParser(prog=_PROG, usage="%(prog)s STUDY.toml [options]", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("study", metavar="STUDY.toml", help="the study's file")
     parser.add_options(Options)
-    try:
-        given = parser.parse_options(sys.argv[1:] if argv is None else list(argv))
-        path = given.pop("study")
-        return _carry_out(path, Options(**given))
-    except ValueError as error:
-        print(f"{_PROG}: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{_PROG}: error: {error}. The runs are whole; the same command goes on.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{_PROG}: interrupted; the same command goes on.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    kept = "The runs are whole; the same command goes on."
+    return carry_out(_PROG, lambda: _study(parser.parse_options(argv)), kept=kept)
 
 
-def _carry_out(path: str, options: Options) -> int:
+def _study(given: dict[str, Any]) -> int:
+    path = given.pop("study")
+    options = Options(**given)
     study = Study.from_file(path)
     runs = study.runs(options.scale, options.seeds, _names(options.parts), _names(options.methods))
     if not runs:

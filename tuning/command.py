@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..training.command import carry_out
 from ..training.config import RunConfig
 from ..training.device import spin_briefly
 from ..training.options import OptionParser, options_in, spelling
@@ -66,17 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_options(RunConfig, leave_out=NOT_OF_A_SEARCH)
     spin_briefly()
-    try:
-        return _carry_out(parser.parse_options(argv))
-    except ValueError as error:
-        print(f"{_PROG}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{_PROG}: interrupted; the same command goes on.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return carry_out(_PROG, lambda: _tune(parser.parse_options(argv)), kept="The same command goes on.")
 
 
-def _carry_out(given: dict[str, Any]) -> int:
+def _tune(given: dict[str, Any]) -> int:
     wishes = _wishes(given.pop("search"))
     kept = [parse_name(name, "keep") for name in given.pop("keep")]
     of_search = options_in(SearchOptions, "search", "result")

@@ -1,0 +1,43 @@
+"""What every command does when something goes wrong: one line about it, and an exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+WRONG_INPUT = 2
+_FAILED = 1
+
+
+def carry_out(prog: str, work: Callable[[], int | None], *, kept: str = "") -> int:
+    """Do the work of a command, and turn what it raises into a line on standard error.
+
+    Args:
+        prog: What the user has called.
+        work: Gives the exit status, or None for 0.
+        kept: A sentence on what is left of the work where the machine fails or the user stops it.
+
+    Returns:
+        What ``work`` gives; 2 for wrong input (``ValueError``), 1 where the disk or the memory failed, 130 after Ctrl-C.
+
+    Example:
+        >>> carry_out("siftrl-nothing", lambda: None)
+        0
+    """
+    try:
+        return work() or 0
+    except ValueError as error:
+        return _say(prog, f"error: {error}", WRONG_INPUT)
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _say(prog, f"error: {where}. {kept}", _FAILED)
+    except MemoryError as error:
+        return _say(prog, f"error: memory ran out: {error}. {kept}", _FAILED)
+    except KeyboardInterrupt:
+        return _say(prog, f"stopped. {kept}", 128 + signal.SIGINT)
+
+
+def _say(prog: str, what: str, status: int) -> int:
+    print(f"{prog}: {what.strip()}", file=sys.stderr)
+    return status
