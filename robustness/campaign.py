@@ -39,6 +39,7 @@ class Campaign:
         methods: Sequence[str],
         cells: Sequence[Sequence[Disturbance]],
         announce: Callable[[str, int], None],
+        leave_out: Callable[[ValueError], None] | None = None,
     ) -> list[dict[str, str]]:
         """Measure what is missing.
 
@@ -47,6 +48,7 @@ class Campaign:
             methods: what each of them is one of.
             cells: what goes wrong, for each of them.
             announce: is told what comes next, and how many cells were done since it was told last.
+            leave_out: is told why an agent of several cannot be tried. None: it is raised.
 
         Returns:
             The rows of all that was asked for, with these methods, whatever they were called when a row was recorded.
@@ -57,8 +59,13 @@ class Campaign:
         """
         rows = []
         for subject, method, of_subject in zip(subjects, methods, cells, strict=True):
-            rows += [self._reference(subject, RANDOM), self._reference(subject, STILL)]
-            rows += self._tried(subject, of_subject, method, announce)
+            try:
+                references = [self._reference(subject, RANDOM), self._reference(subject, STILL)]
+                rows += references + self._tried(subject, of_subject, method, announce)
+            except ValueError as error:
+                if leave_out is None or len(subjects) == 1:
+                    raise
+                leave_out(error)
         return rows
 
     def _reference(self, subject: Subject, which: str) -> dict[str, str]:

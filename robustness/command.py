@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(given: dict[str, Any]) -> None:
     runs = given.pop("runs")
     options = Options(**given)
-    subjects = find_subjects(runs)
+    refused: list[str] = []
+
+    def leave_out(error: ValueError) -> None:
+        refused.append(str(error))
+        print(f"{_PROG}: left out: {error}", file=sys.stderr)
+
+    subjects = find_subjects(runs, leave_out)
     cells = [list(_cells(subject, options)) for subject in subjects]
     resolve_device(options.device)
     folder = Path(options.output)
@@ -122,8 +129,8 @@ def _compare(given: dict[str, Any]) -> None:
     except OSError as error:
         raise ValueError(f"cannot write to the folder {folder}: {error.strerror}.") from error
     measurements = Measurements(folder / RESULTS)
-    rows = _measure(subjects, cells, measurements, options)
-    _report(rows, folder, options)
+    rows = _measure(subjects, cells, measurements, options, leave_out)
+    _report(rows, refused, folder, options)
 
 
 def _cells(subject: Subject, options: Options) -> Iterator[Disturbance]:
@@ -140,7 +147,11 @@ def _cells(subject: Subject, options: Options) -> Iterator[Disturbance]:
 
 
 def _measure(
-    subjects: list[Subject], cells: list[list[Disturbance]], measurements: Measurements, options: Options
+    subjects: list[Subject],
+    cells: list[list[Disturbance]],
+    measurements: Measurements,
+    options: Options,
+    leave_out: Callable[[ValueError], None],
 ) -> list[dict[str, str]]:
     # These load torch.
     from tqdm import tqdm
@@ -162,16 +173,16 @@ def _measure(
             bar.update(n_done)
 
         methods = method_names([subject.config for subject in subjects])
-        return campaign.carry_out(subjects, methods, cells, announce)
+        return campaign.carry_out(subjects, methods, cells, announce, leave_out)
 
 
-def _report(rows: list[dict[str, str]], folder: Path, options: Options) -> None:
+def _report(rows: list[dict[str, str]], refused: list[str], folder: Path, options: Options) -> None:
     from .figure import severity_figure
     from .scores import robustness
     from .summary import by_method, summary
 
     agents = robustness(rows)
-    text = summary(agents)
+    text = "\n\n".join([summary(agents), *(f"Left out: {reason}" for reason in refused)])
     print(text)
     atomic_write_text(folder / "robustness.md", text + "\n")
     tasks = list(dict.fromkeys(agent.task for agent in agents))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..training.atomic import atomic_write_text
+from ..training.csv_file import read_rows, write_rows
 from ..training.disturbance import DISTURBANCES
 
 if TYPE_CHECKING:
@@ -39,19 +37,7 @@ class Measurements:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.rows: list[dict[str, str]] = []
-        if not self.path.exists():
-            return
-        try:
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self.rows = list(reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"cannot read the measurements {path}: {error}") from error
-        if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row or None in row.values() for row in self.rows):
-            raise ValueError(
-                f"the measurements {path} must have the columns {','.join(COLUMNS)}, and all of them in each row."
-            )
+        self.rows = read_rows(self.path, COLUMNS, "the measurements")
 
     def find(self, **key: Any) -> dict[str, str] | None:
         """The row with these values of all columns that tell rows apart, if it is there."""
@@ -75,11 +61,7 @@ class Measurements:
             "std_return": round(float(np.std(played.returns)), 4),
         }
         self.rows.append(_texts({column: row[column] for column in COLUMNS}))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        atomic_write_text(self.path, text.getvalue())
+        write_rows(self.path, COLUMNS, self.rows)
         return self.rows[-1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..training.options import spelling
 
 _WEIGHTS = "policy.pth"  # in a zip of SB3
 _NAMED = ("algo", "recipe", "env", "noise", "seed")  # stand in a label anyway, or tell runs of one method apart
+_OF_KIND = {"noise_correlation": "autoregressive"}  # options that one kind of noise alone has
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,28 @@ class Subject:
         return "/".join(self.path.resolve().parent.parts[-2:])
 
 
-def find_subjects(paths: Iterable[str | Path]) -> list[Subject]:
+def find_subjects(paths: Iterable[str | Path], leave_out: Callable[[ValueError], None] | None = None) -> list[Subject]:
     """The agents that ``paths`` mean: a zip, a run folder, or all runs in a folder; each once, in the order of their names.
+
+    Args:
+        paths: to look at.
+        leave_out: is told why an agent of several is left out. None: it is raised.
 
     Raises:
         ValueError: where a path leads to no agent, to one that ``train.py`` did not save, or whose task imports a module.
     """
     models = dict.fromkeys(model for path in paths for model in _models_at(Path(path)))
-    return [_read(model) for model in models]
+    subjects = []
+    for model in models:
+        try:
+            subjects.append(_read(model))
+        except ValueError as error:
+            if leave_out is None or len(models) == 1:
+                raise
+            leave_out(error)
+    if not subjects:
+        raise ValueError(f"none of the {len(models)} agents can be read.")
+    return subjects
 
 
 def _models_at(path: Path) -> list[Path]:
@@ -99,7 +114,8 @@ def method_names(configs: Sequence[RunConfig]) -> list[str]:
     names = []
     for head, own in zip(heads, options, strict=True):
         of_recipe = [other for other, its_head in zip(options, heads, strict=True) if its_head == head]
-        peers = {name: of_recipe if name in of_agents else options for name in own if name not in _NAMED}
+        having = [name for name in own if name not in _NAMED and _OF_KIND.get(name) in (None, own["noise_distribution"])]
+        peers = {name: of_recipe if name in of_agents else options for name in having}
         differing = [name for name, among in peers.items() if any(other[name] != own[name] for other in among)]
         names.append(", ".join([head, *(f"{spelling(name)} {own[name]}" for name in differing)]))
     return names

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..training.atomic import atomic_write_text
+from ..training.csv_file import read_rows, write_rows
 from ..training.launch import run_hash
 from ..training.progress import is_finished
 from .results import evaluations
@@ -33,19 +31,7 @@ class Record:
     def __init__(self, path: str | Path, study: Study) -> None:
         self.path, self._axes = Path(path), study.axes
         self.columns = tuple(dict.fromkeys((*_FIRST, *study.axes, *_LAST)))  # n_timesteps may be an axis
-        self.rows: list[dict[str, str]] = []
-        if not self.path.exists():
-            return
-        try:
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self.rows = list(reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"cannot read the record {path}: {error}") from error
-        if tuple(reader.fieldnames or ()) != self.columns:
-            raise ValueError(
-                f"the record {path} must have the columns {','.join(self.columns)}, as those of {study.name} do."
-            )
+        self.rows = read_rows(self.path, self.columns, f"the record of {study.name}")
 
     def lacks(self, runs: Iterable[StudyRun]) -> list[StudyRun]:
         """Those of ``runs`` that have no rows."""
@@ -70,8 +56,4 @@ class Record:
                 row |= {"mean_return": round(mean, 3), "std_return": round(std, 3)}
                 self.rows.append({column: "" if row[column] is None else str(row[column]) for column in self.columns})
         if finished:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-            atomic_write_text(self.path, text.getvalue())
+            write_rows(self.path, self.columns, self.rows)

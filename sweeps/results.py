@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 
 from ..reports.tables import comparison_table
 from ..training.atomic import atomic_write_text
+from ..training.csv_file import write_rows
 from ..training.folder import EVALUATIONS
 from ..training.progress import is_finished
 from .study import Study, StudyRun
@@ -42,11 +41,7 @@ def write_results(study: Study, runs: Sequence[StudyRun], parent: Path) -> None:
     """
     rows = list(_rows(study, runs, parent))
     columns = ["part", "method", *study.axes, "step", "mean_return", "std_return"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    atomic_write_text(parent / RESULTS, text.getvalue())
+    write_rows(parent / RESULTS, columns, rows)
     finished = [run for run in runs if is_finished(run.folder(parent))]
     summary = _summary(study, list(_rows(study, finished, parent)), len(finished), len(runs))
     atomic_write_text(parent / SUMMARY, summary)

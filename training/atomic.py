@@ -28,8 +28,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
         b'whole'
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    name = None
     try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
@@ -37,9 +38,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
         # mkstemp makes private files; a result is as readable as any other file of its user.
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    except BaseException as error:
+        if name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        if isinstance(error, OSError):
+            _name(error, path)
         raise
     _sync_folder(path.parent)
 
@@ -71,6 +75,12 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writes that a kill broke off; to be called where nobody else writes to ``folder``."""
     for path in folder.glob(".*.tmp"):
         path.unlink()
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Let a failure name the file that is to be written, instead of the temporary one or, as a full disk does, none."""
+    if error.filename is None or Path(error.filename).name.startswith(f".{path.name}."):
+        error.filename = str(path)
 
 
 def _umask() -> int:

@@ -1,8 +1,10 @@
 """The command: what it writes, that it goes on, and what bad input gets."""
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from siftrl.robustness.command import main
@@ -69,6 +71,37 @@ def test_an_output_that_cannot_be_is_one_sentence(runs, tmp_path, capsys):
     (tmp_path / "results.csv").write_text("a,b\n")
     assert call(runs, tmp_path) == 2
     assert "must have the columns" in capsys.readouterr().err
+
+
+def test_an_agent_of_several_that_is_not_whole_is_left_out(runs, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder)
+    unreadable, unplayable, *_ = sorted(folder.rglob("model.zip"))
+    unreadable.write_bytes(b"no zip")
+    without(unplayable, "data")
+    assert call(folder, tmp_path / "out", "--severities", "1", "--corruptions", "bias") == 0
+    output, errors = capsys.readouterr()
+    lines = errors.splitlines()
+    assert [line.startswith("siftrl-robustness: left out: ") for line in lines] == [True, True]
+    assert str(unreadable) in lines[0]
+    assert str(unplayable) in lines[1]
+    assert [f"Left out: {line.removeprefix('siftrl-robustness: left out: ')}" in output for line in lines] == [True, True]
+    rows = (tmp_path / "out" / "results.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 + 2  # the references, and one agent's clean episodes and biased ones
+
+    for model in folder.rglob("model.zip"):
+        model.write_bytes(b"no zip")
+    assert call(folder, tmp_path / "none") == 2
+    assert "none of the 3 agents can be read" in capsys.readouterr().err.splitlines()[-1]
+
+
+def without(archive, member):
+    """Take a member out of a zip."""
+    with zipfile.ZipFile(archive) as file:
+        kept = {name: file.read(name) for name in file.namelist() if name != member}
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in kept.items():
+            file.writestr(name, content)
 
 
 def test_help_and_typos_load_no_torch():

@@ -1,5 +1,6 @@
 """Atomic writes: the whole new file or the whole old one."""
 
+import errno
 import os
 import stat
 
@@ -19,6 +20,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         fail_after_writing(file)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["model.zip"]
+
+
+@pytest.mark.parametrize("where", ["begin", "write"])
+def test_a_failure_names_the_file_and_not_the_temporary_one(where, tmp_path):
+    path = tmp_path / "nowhere" / "table.csv" if where == "begin" else tmp_path / "table.csv"
+    with pytest.raises(OSError, match=r"/table\.csv'$") as raised, atomic_write(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert raised.value.filename == str(path)
 
 
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
