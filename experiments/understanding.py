@@ -60,6 +60,21 @@ class Reads(FeatureReader):
             self.start_anew(np.arange(len(self.accepted)) < n_real + self.n_noise)
 
 
+class LateSift(Sift):
+    """Examine features for the first time after half of the run, when much has been learnt from noise."""
+
+    def _init_callback(self) -> None:
+        super()._init_callback()
+        self._next = N_STEPS // 2
+
+
+class KeepingSift(Sift):
+    """Leave the links of accepted features as they are, a fifth of all; the others start at zero."""
+
+    def start_anew(self, accepted: np.ndarray) -> None:
+        self.link(accepted)
+
+
 @dataclass(frozen=True)
 class Condition:
     """How a run differs from dense SAC among exact noise."""
@@ -92,6 +107,10 @@ CONDITIONS = {
     "dense, noise redrawn": _dense(replay_buffer_kwargs={"replay_noise": "fresh"}),
     "dense": Condition(),
     "sift": Condition(callback=Sift, policy={"recipe": "sift"}),
+    "sift, links not drawn anew": Condition(callback=KeepingSift, policy={"recipe": "sift"}),
+    f"sift, after {N_STEPS // 2:,} steps": Condition(callback=LateSift, policy={"recipe": "sift"}),
+    "anf": Condition(policy={"recipe": "anf"}),
+    "rigl, 20 % of input links": Condition(policy={"recipe": "rigl", "input_density": 0.2}),
     **{f"{n} of 147 noise features read": _reads(n) for n in (3, 15, 50)},
     **{
         f"no noise, {share:.0%} of input links": Condition(noise=0.0, policy={"recipe": "sift", "input_density": share})
@@ -109,6 +128,14 @@ CONDITIONS = {
 ENDS = ("dense, no noise", "dense")
 QUESTIONS = {
     "What is memorised?": (*ENDS, "dense, noise redrawn", "sift"),
+    "Which parts of sift are needed, and does rewiring do?": (
+        *ENDS,
+        "sift",
+        "sift, links not drawn anew",
+        f"sift, after {N_STEPS // 2:,} steps",
+        "anf",
+        "rigl, 20 % of input links",
+    ),
     "How many noise features may be left?": (*ENDS, "sift", *(f"{n} of 147 noise features read" for n in (3, 15, 50))),
     "How many links do real features need?": (
         "dense, no noise",
