@@ -141,7 +141,10 @@ def read_evaluations(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     path = folder / EVALUATIONS
     if not path.is_file():
-        raise ValueError(f"the run {folder} has no evaluations, so there is nothing to report: no {EVALUATIONS} in it.")
+        raise ValueError(
+            f"the run {folder} has no evaluations, so there is nothing to report: no {EVALUATIONS} in it. Train for longer, "
+            "or with a smaller --eval-freq."
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             require_sensible_size(archive)
