@@ -47,7 +47,8 @@ class Sift(FeatureReader):
     places. Otherwise, and always with ``recognise=False``, the first layers are drawn anew, and the replay forgets what was
     seen before the last period.
 
-    Logs ``reader/recognised`` (how many features were recognised at the last move), besides what every reader logs.
+    Logs ``reader/experiments`` and ``reader/recognised`` (how many features were recognised at the last move), besides what
+    every reader logs.
 
     Args:
         period_steps: Environment steps between two examinations.
@@ -60,7 +61,8 @@ class Sift(FeatureReader):
 
     Attributes:
         accepted: bool ``(n_features,)``: what is read.
-        n_moves: How often the sensors have moved.
+        n_experiments: How often it was suspected that the sensors have moved.
+        n_moves: How often they have.
         n_recognised: How many were recognised when they last did.
 
     Raises:
@@ -101,7 +103,7 @@ class Sift(FeatureReader):
         self.period_steps, self.window_steps = period_steps, window_steps
         self.false_discovery_rate = false_discovery_rate
         self.recognise, self.experiment_steps = recognise, experiment_steps
-        self.n_recognised = 0
+        self.n_experiments, self.n_recognised = 0, 0
         self._n_recorded = 0
         self._n_examinations = 0
         self._moved_at = 0  # of what is recorded, where the last experiment began
@@ -128,14 +130,15 @@ class Sift(FeatureReader):
         own = {name: getattr(self, f"_{name}") for name in _STATE}
         parts = {"signatures": self._signatures, "forecast": self._forecast}
         parts = {name: part and part._asdict() for name, part in parts.items()}
-        return {**super().get_state(), **own, **parts, "n_recognised": self.n_recognised}
+        counts = {"n_experiments": self.n_experiments, "n_recognised": self.n_recognised}
+        return {**super().get_state(), **own, **parts, **counts}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`, once training has started."""
         super().set_state(state)
         for name in _STATE:
             setattr(self, f"_{name}", state[name])
-        self.n_recognised = state["n_recognised"]
+        self.n_experiments, self.n_recognised = state["n_experiments"], state["n_recognised"]
         self._signatures = state["signatures"] and Signatures(**state["signatures"])
         self._forecast = state["forecast"] and Forecast(**state["forecast"])
         if self._usual_start is not None:
@@ -147,6 +150,7 @@ class Sift(FeatureReader):
         row = self._n_recorded % len(self._impulses)
         self._impulses[row] = impulses(self.model, self.locals["buffer_actions"], is_warm_up)
         self._n_recorded += 1
+        self.logger.record("reader/experiments", self.n_experiments)
         self.logger.record("reader/recognised", self.n_recognised)
         return super()._on_step()
 
@@ -165,6 +169,7 @@ class Sift(FeatureReader):
     def _on_rollout_end(self) -> None:
         # From the next step on SB3 draws random actions, and it does not update: what it would learn from is confused.
         if self._suspected is not None and self._usual_start is None:
+            self.n_experiments += 1
             self._usual_start, self._moved_at = self.model.learning_starts, self._n_recorded
             self.model.learning_starts = self._next = self.num_timesteps + self.experiment_steps
 

@@ -113,7 +113,7 @@ def watched(algorithm=SAC, n_steps=STEPS, **kwargs):
 def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_of_them(algorithm, kwargs):
     model, sift = watched(algorithm, **kwargs)
     after = model.env.get_attr("relevant_features")[0]
-    assert (sift.n_moves, sift.n_recognised) == (1, 11)
+    assert (sift.n_experiments, sift.n_moves, sift.n_recognised) == (1, 1, 11)
     assert sift.accepted.nonzero()[0].tolist() == np.sort(after).tolist()
     for name, array in first_layers(model).items():
         expected = np.zeros_like(array)
@@ -152,7 +152,7 @@ def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_
     sift = Counting(period_steps=1_000, experiment_steps=200)
     model, _ = trained(sift=sift, n_steps=WARM_UP + 1_500, gradient_steps=0)
     assert sum(n_random) == 200
-    assert (sift.n_moves, sift.n_recognised, model.learning_starts) == (0, 0, WARM_UP)
+    assert (sift.n_experiments, sift.n_moves, sift.n_recognised, model.learning_starts) == (1, 0, 0, WARM_UP)
     assert sift.accepted.nonzero()[0].tolist() == list(range(11))
     assert model.replay_buffer.size() == WARM_UP + 1_500
     model.learn(1_500, callback=sift, reset_num_timesteps=False)
