@@ -50,7 +50,7 @@ def fit_forecast(
 
 
 def surprise(forecast: Forecast, observations: np.ndarray, next_observations: np.ndarray, actions: np.ndarray) -> float:
-    """How far errors of a forecast are from the usual ones: the median, over features, of ``|log(mean square / usual)|``.
+    """How far errors of a forecast exceed the usual ones: the median, over features, of ``log(mean square / usual)``.
 
     Args:
         forecast: From earlier transitions.
@@ -74,7 +74,7 @@ def surprise(forecast: Forecast, observations: np.ndarray, next_observations: np
     """
     _, changes, columns = _parts(observations, next_observations, actions, forecast.features)
     errors = np.square(changes - columns @ forecast.coefficients).mean(0)
-    return float(np.median(np.abs(np.log(np.maximum(errors / forecast.errors, np.finfo(float).tiny)))))
+    return float(np.median(np.log(np.maximum(errors / forecast.errors, np.finfo(float).tiny))))
 
 
 def _parts(
