@@ -8,7 +8,7 @@ import numpy as np
 
 from .change_point import change_point
 from .feature_reader import FeatureReader
-from .forecast import Forecast, fit_forecast, surprise
+from .forecast import Forecast, fit_forecast, has_failed
 from .impulses import impulses
 from .recognition import Match, Signatures, recognise, signatures
 from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder, require_own_rows
@@ -19,7 +19,6 @@ _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
 _BLOCK = 500  # rows that are looked at in one piece
 _WATCHED_ROWS = 50  # that are compared with a forecast
-_SURPRISED = 3.5  # from here on a forecast is so wrong that the sensors may have moved
 _REST = (
     10  # experiments' lengths until forecasts are listened to again after a false alarm, so that few steps are spent on them
 )
@@ -110,7 +109,7 @@ class Sift(FeatureReader):
         self._signatures: Signatures | None = None
         self._forecast: Forecast | None = None
         self._n_watched = 0  # of what is recorded, how much has been compared with it, or never will be
-        self._listen_from = 0  # environment steps, until which surprises are not followed
+        self._listen_from = 0  # environment steps, until which failing forecasts are not followed
         self._suspected: np.ndarray | None = None  # what may have answered since a move for which there is no experiment yet
         self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
@@ -163,7 +162,7 @@ class Sift(FeatureReader):
             else:
                 self._conclude_experiment()
             self._expect()
-        elif self._usual_start is None and self._is_surprised():
+        elif self._usual_start is None and self._forecast_fails():
             self._suspected = np.zeros_like(self.accepted)
 
     def _on_rollout_end(self) -> None:
@@ -197,8 +196,8 @@ class Sift(FeatureReader):
         self._forecast = fit_forecast(*observed(self.model.replay_buffer, rows), self._actions(rows), features)
         self._n_watched = self._n_recorded
 
-    def _is_surprised(self) -> bool:
-        """Whether what was read in the newest steps is far from the forecast, in every environment."""
+    def _forecast_fails(self) -> bool:
+        """Whether the forecast was far from what was read in the newest steps, in every environment."""
         if self._forecast is None or self._n_recorded - self._n_watched < _WATCHED_ROWS:
             return False
         self._n_watched = self._n_recorded
@@ -208,7 +207,7 @@ class Sift(FeatureReader):
         rows = newest_rows(buffer, _WATCHED_ROWS)
         parts = (*observed(buffer, rows), self._actions(rows))
         n_envs = buffer.n_envs
-        return all(surprise(self._forecast, *(part[env::n_envs] for part in parts)) > _SURPRISED for env in range(n_envs))
+        return all(has_failed(self._forecast, *(part[env::n_envs] for part in parts)) for env in range(n_envs))
 
     def _conclude_experiment(self) -> None:
         """Follow sensors that have moved, if they have: with what was learnt, if they are recognised."""

@@ -133,7 +133,7 @@ def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_o
 
 
 def test_a_move_that_forecasts_do_not_show_is_noticed_by_what_answers(monkeypatch):
-    monkeypatch.setattr("siftrl.agents.sift.surprise", lambda *_: 0.0)
+    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: False)
     model, sift = watched(env=moving(), n_steps=STEPS)
     assert sift.n_moves == 0
     model.learn(400, callback=sift, reset_num_timesteps=False)
@@ -148,7 +148,7 @@ def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_
             return super()._on_step()
 
     n_random = []
-    monkeypatch.setattr("siftrl.agents.sift.surprise", lambda *_: np.inf)
+    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: True)
     sift = Counting(period_steps=1_000, experiment_steps=200)
     model, _ = trained(sift=sift, n_steps=WARM_UP + 1_500, gradient_steps=0)
     assert sum(n_random) == 200
