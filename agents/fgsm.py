@@ -9,29 +9,28 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-_FIRST_STEP = 0.5  # share of epsilon
-
 
 class FastGradientSign(VecEnvWrapper):
-    """Shift each feature by epsilon standard deviations, to where the policy's deterministic action changes most.
+    """Shift each feature by epsilon standard deviations, so that the policy's deterministic action goes astray.
 
-    The gradient is that of the squared change of the action. At no shift at all it is zero, so it is taken after a shift by
-    half of epsilon in a random direction. The task goes on as it is: only what is seen of it changes.
+    The gradient is that of the sum of the action's components, each times 1 or -1, drawn once for each episode: an adversary
+    that changed its mind in every step would push actions to and fro, which a body averages out. The task goes on as it is:
+    only what is seen of it changes.
 
     Args:
         venv: the environments.
         policy: an SB3 policy with continuous actions that reads their observations; its weights are left alone.
         epsilon: size of the shift of each feature, in its standard deviations.
         std: of each feature, float (n_features,).
-        seed: of the random directions.
+        seed: of the sides to which actions are pushed.
 
     Raises:
         ValueError: where actions or observations are no vectors of numbers, or an argument is out of its range.
 
     Source:
-        Goodfellow et al., Explaining and harnessing adversarial examples (ICLR 2015); the change of action as the goal and
-        the random start are Zhang et al., Robust deep reinforcement learning against adversarial perturbations on state
-        observations (NeurIPS 2020), with one step instead of many.
+        Goodfellow et al., Explaining and harnessing adversarial examples (ICLR 2015), for policies Huang et al., Adversarial
+        attacks on neural network policies (2017). They raise the loss of the action that was meant, which is at its least
+        without a shift where actions are continuous; the side that is kept for an episode is ours.
 
     Example:
         >>> from stable_baselines3 import TD3
@@ -60,11 +59,13 @@ class FastGradientSign(VecEnvWrapper):
 
     def reset(self) -> np.ndarray:
         """Reset the environments and shift what they observe."""
+        self._sides = self._drawn(self.num_envs)
         return self._shifted(self.venv.reset())
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step the environments and shift what they observe."""
         observations, rewards, dones, infos = self.venv.step_wait()
+        self._sides[dones] = self._drawn(int(dones.sum()))
         return self._shifted(observations), rewards, dones, infos
 
     def seed(self, seed: int | None = None) -> list[int | None]:
@@ -73,17 +74,17 @@ class FastGradientSign(VecEnvWrapper):
         return self.venv.seed(seed)
 
     def _shifted(self, observations: np.ndarray) -> np.ndarray:
-        directions = self._rng.choice((-1.0, 1.0), observations.shape)
-        gradient = self._gradient(observations, observations + _FIRST_STEP * self.shift * directions)
-        return (observations + self.shift * np.sign(gradient)).astype(observations.dtype)
+        return (observations + self.shift * np.sign(self._gradient(observations))).astype(observations.dtype)
 
-    def _gradient(self, observations: np.ndarray, shifted: np.ndarray) -> np.ndarray:
-        """Of the squared change of the action, with respect to the shifted observations; float64 as they."""
+    def _drawn(self, n: int) -> np.ndarray:
+        return self._rng.choice((-1.0, 1.0), (n, *self.policy.action_space.shape))
+
+    def _gradient(self, observations: np.ndarray) -> np.ndarray:
+        """Of how far the action is on its side, with respect to the observations; in their dtype."""
         self.policy.set_training_mode(False)
         device = self.policy.device
-        with th.no_grad():
-            action = self.policy._predict(th.as_tensor(observations, dtype=th.float32, device=device), deterministic=True)
-        seen = th.as_tensor(shifted, dtype=th.float32, device=device).requires_grad_()
-        change = (self.policy._predict(seen, deterministic=True) - action).square().sum()
-        (gradient,) = th.autograd.grad(change, seen)
+        seen = th.as_tensor(observations, dtype=th.float32, device=device).requires_grad_()
+        actions = self.policy._predict(seen, deterministic=True)
+        sides = th.as_tensor(self._sides, dtype=th.float32, device=device)
+        (gradient,) = th.autograd.grad((actions * sides).sum(), seen)
         return gradient.cpu().numpy()

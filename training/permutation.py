@@ -14,25 +14,29 @@ def current_permutation(env: VecEnv) -> int:
 class PermutationDriver(BaseCallback):
     """Sets order ``steps // every`` in all environments, where steps counts those of all training environments.
 
-    A new order holds from each environment's next reset.
+    A new order holds from each environment's next reset; a training environment that is reset by the very step that
+    completes a period has it from there on, as one by itself would.
 
     Args:
         every: environment steps between two orders.
-        envs: training and evaluation environments.
+        env: training environments.
+        evaluation_env: those that the agent is evaluated in.
     """
 
-    def __init__(self, every: int, *envs: VecEnv) -> None:
+    def __init__(self, every: int, env: VecEnv, evaluation_env: VecEnv) -> None:
         super().__init__()
-        self.every, self.envs = every, envs
-        self._number: int | None = None
+        self.every, self.env, self.evaluation_env = every, env, evaluation_env
+        self._numbers: dict[VecEnv, int] = {}
 
     def drive(self, num_timesteps: int) -> None:
-        """Set the order that holds after ``num_timesteps`` environment steps."""
-        number = num_timesteps // self.every
-        if number != self._number:
-            self._number = number
-            for env in self.envs:
-                env.env_method("set_permutation", number)
+        """Set the orders that are due after ``num_timesteps`` environment steps, or with the next one."""
+        self._set(self.evaluation_env, num_timesteps // self.every)
+        self._set(self.env, (num_timesteps + self.env.num_envs) // self.every)
+
+    def _set(self, env: VecEnv, number: int) -> None:
+        if self._numbers.get(env) != number:
+            self._numbers[env] = number
+            env.env_method("set_permutation", number)
 
     def _on_step(self) -> bool:
         self.drive(self.num_timesteps)

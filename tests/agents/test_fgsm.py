@@ -44,6 +44,21 @@ def test_it_changes_the_action_more_than_chance_does_by_shifts_of_one_size(name)
     assert all(parameter.grad is None for parameter in agent.policy.parameters())
 
 
+def test_within_an_episode_it_pushes_an_action_to_one_side_and_in_the_next_maybe_to_the_other():
+    agent = AGENTS["dense TD3"](environments(1))
+    clean, attacked = environments(32), FastGradientSign(environments(32), agent.policy, 0.1, STD)
+    observations, seen, sides = clean.reset(), attacked.reset(), []
+    for _ in range(220):  # an episode has 200 steps
+        action, wrong = (agent.predict(each, deterministic=True)[0] for each in (observations, seen))
+        sides.append(np.sign(wrong - action)[:, 0])
+        observations, seen = clean.step(action)[0], attacked.step(action)[0]
+    sides = np.array(sides)
+    same = sides[1:] == sides[:-1]
+    assert same[:199].mean() > 0.95
+    assert 0.2 < same[199].mean() < 0.8
+    assert 0.2 < (sides[0] > 0).mean() < 0.8
+
+
 def test_task_and_rewards_go_on_and_the_seed_decides():
     agent = AGENTS["sparse SAC"](environments(1))
     clean, attacked = environments(2), FastGradientSign(environments(2), agent.policy, 0.2, STD)
