@@ -178,16 +178,17 @@ class Sift(FeatureReader):
         # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
         known, self._known = self._known, self.accepted
         recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
-        has_moved = _are_others(recent, known)
-        if has_moved and known.any():
+        if known.any() and _are_others(recent, known):
             self._suspected, self._known = recent, known
             return
-        if has_moved:
+        if not self.accepted.any():
             self._follow(recent)
         accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
-        if (accepted & ~self.accepted).any():
+        if not self.accepted.any():
+            self._follow(accepted)
+        elif (accepted & ~self.accepted).any():
             self.link(self.accepted | accepted)
-        if has_moved:
+        if self._signatures is None and self.accepted.any():
             self._signatures = self._measure(self.window_steps)
 
     def _expect(self) -> None:
@@ -235,7 +236,9 @@ class Sift(FeatureReader):
         self._known = found
 
     def _follow(self, accepted: np.ndarray) -> None:
-        """Read these features instead of those that are read, if any are."""
+        """Read these features instead of those that are read, if there are any."""
+        if not accepted.any():
+            return
         self.start_anew(accepted)
         self._known = accepted
         if self.n_moves:

@@ -132,6 +132,19 @@ def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_o
         np.testing.assert_array_equal(there[:, after], buffer.next_observations[: buffer.pos].reshape(-1, 11))
 
 
+def test_features_that_a_long_window_alone_shows_are_recognised_as_well(monkeypatch):
+    class Slow(Sift):
+        def _experience(self, n_steps):
+            whole = super()._experience(n_steps)
+            is_short = n_steps == self.period_steps and not self.accepted.any()
+            return whole._replace(impulses=np.zeros_like(whole.impulses)) if is_short else whole
+
+    monkeypatch.setattr("siftrl.agents.screening.over_time", lambda effects, *_: np.ones(effects.shape[1]))
+    model, sift = trained(env=moving(), sift=Slow(period_steps=500, window_steps=1_000), n_steps=STEPS, gradient_steps=0)
+    assert (sift.n_moves, sift.n_recognised) == (1, 11)
+    assert sift.accepted.nonzero()[0].tolist() == np.sort(model.env.get_attr("relevant_features")[0]).tolist()
+
+
 def test_a_move_that_forecasts_do_not_show_is_noticed_by_what_answers(monkeypatch):
     monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: False)
     model, sift = watched(env=moving(), n_steps=STEPS)
