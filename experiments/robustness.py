@@ -1,12 +1,11 @@
 """What failing sensors leave of sparse and of dense agents.
 
-    siftrl-sweep experiments/robustness.toml --parts short
+    siftrl-sweep experiments/robustness.toml
     python experiments/robustness.py
 
 Tries the agents of ``studies/robustness`` under all corruptions, at three severities, and adds what is missing to
 ``experiments/results/robustness.csv`` (a row for each agent, corruption and severity); then writes ``robustness.md`` and
-``robustness.png`` beside it. ``--only-draw`` needs no agents. With ``--part full`` the same for the study's longer part,
-into ``robustness-full.csv`` and so on.
+``robustness.png`` beside it. ``--only-draw`` needs no agents.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ COLOURS = {"set": "tab:green", "static": "tab:olive", "dense": "tab:red", "dense
 PAIRS = (("set", "dense"), ("set", "dense-narrow"), ("set", "static"), ("static", "dense"), ("dense-narrow", "dense"))
 
 
-def measure(folder: Path, part: str, record: Path) -> None:
-    """Try the agents of a part of the study under all that can go wrong without noise features."""
-    runs = Study.from_file(FOLDER / "robustness.toml").runs(parts=[part])
+def measure(folder: Path, record: Path) -> None:
+    """Try the agents of the study under all that can go wrong without noise features."""
+    runs = Study.from_file(FOLDER / "robustness.toml").runs()
     methods = {run_hash(run.config): run.method for run in runs}
     subjects = [subject for subject in find_subjects([folder]) if run_hash(subject.config) in methods]
     cells = [Disturbance(name, severity) for name in DISTURBANCES if name not in OTHER_NOISE for severity in SEVERITIES]
@@ -60,7 +59,7 @@ def differences(agents: list[Robustness]) -> Iterator[str]:
             yield f"| {first} over {second} | {point:+.3f} | {low:+.3f} to {high:+.3f} |"
 
 
-def report(part: str, record: Path) -> None:
+def report(record: Path) -> None:
     """Write the tables and the figure of all that is recorded, beside the record."""
     order = list(COLOURS)
     n_corruptions = len(DISTURBANCES) - len(OTHER_NOISE)
@@ -70,10 +69,11 @@ def report(part: str, record: Path) -> None:
         if [len(by_severity) for by_severity in agent.scores.values()] == [len(SEVERITIES)] * n_corruptions
     ]
     agents = sorted(whole, key=lambda agent: (order.index(agent.method), agent.seed))
-    steps = {run.config.n_timesteps for run in Study.from_file(FOLDER / "robustness.toml").runs(parts=[part])}
+    runs = Study.from_file(FOLDER / "robustness.toml").runs()
+    steps = ", ".join(f"{n:,} for {name}" for name, n in {run.method: run.config.n_timesteps for run in runs}.items())
     text = f"""\
-SAC on InvertedPendulum-v5 without noise features, {steps.pop():,} steps; then {EPISODES} episodes under each corruption.
-set and static: half of the links of each layer; dense-narrow: as many as these.
+SAC on InvertedPendulum-v5 without noise features, then {EPISODES} episodes under each corruption. Steps of training:
+{steps}. set and static: half of the links of each layer; dense-narrow: as many as these.
 
 {summary(agents)}
 
@@ -81,7 +81,7 @@ set and static: half of the links of each layer; dense-narrow: as many as these.
 
 {chr(10).join(differences(agents))}
 
-Commands: `siftrl-sweep experiments/robustness.toml --parts {part}`, `python experiments/robustness.py --part {part}`
+Commands: `siftrl-sweep experiments/robustness.toml`, `python experiments/robustness.py`
 """
     record.with_suffix(".md").write_text(text)
     print(text)
@@ -91,14 +91,13 @@ Commands: `siftrl-sweep experiments/robustness.toml --parts {part}`, `python exp
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("short", "full"), default="short", help="of the study (default: short)")
     parser.add_argument("--folder", type=Path, default=Path("studies/robustness"), help="of the study's runs")
     parser.add_argument("--only-draw", action="store_true", help="draw the figure and the tables from the rows there are")
     arguments = parser.parse_args()
-    record = RESULTS / ("robustness.csv" if arguments.part == "short" else f"robustness-{arguments.part}.csv")
+    record = RESULTS / "robustness.csv"
     if not arguments.only_draw:
-        measure(arguments.folder, arguments.part, record)
-    report(arguments.part, record)
+        measure(arguments.folder, record)
+    report(record)
 
 
 if __name__ == "__main__":
