@@ -18,7 +18,13 @@ RESULTS = Path(siftrl.__file__).parent / "experiments" / "results"
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [("noise", None), ("moves", None), ("understanding", "--only-table"), ("rankings", "--only-table")],
+    [
+        ("noise", None),
+        ("moves", None),
+        ("understanding", "--only-table"),
+        ("rankings", "--only-table"),
+        ("robustness", "--only-draw"),
+    ],
 )
 def test_what_stands_beside_a_record_is_made_from_it(name, option, tmp_path, monkeypatch, capsys):
     script = importlib.import_module(f"siftrl.experiments.{name}")
