@@ -14,8 +14,8 @@ class FastGradientSign(VecEnvWrapper):
     """Shift each feature by epsilon standard deviations, so that the policy's deterministic action goes astray.
 
     The gradient is that of the sum of the action's components, each times 1 or -1, drawn once for each episode: an adversary
-    that changed its mind in every step would push actions to and fro, which a body averages out. The task goes on as it is:
-    only what is seen of it changes.
+    that changes its mind in every step pushes actions to and fro, and does little. The task goes on as it is: only what is
+    seen of it changes.
 
     Args:
         venv: the environments.
@@ -56,6 +56,7 @@ class FastGradientSign(VecEnvWrapper):
         self.policy = policy
         self.shift = epsilon * np.asarray(std, np.float64)
         self._rng = np.random.default_rng(seed)
+        self._sides = self._drawn(self.num_envs)
 
     def reset(self) -> np.ndarray:
         """Reset the environments and shift what they observe."""
@@ -69,7 +70,7 @@ class FastGradientSign(VecEnvWrapper):
         return self._shifted(observations), rewards, dones, infos
 
     def seed(self, seed: int | None = None) -> list[int | None]:
-        """Seed the environments, and the random directions with them."""
+        """Seed the environments, and the sides with them."""
         self._rng = np.random.default_rng(seed)
         return self.venv.seed(seed)
 
@@ -80,7 +81,7 @@ class FastGradientSign(VecEnvWrapper):
         return self._rng.choice((-1.0, 1.0), (n, *self.policy.action_space.shape))
 
     def _gradient(self, observations: np.ndarray) -> np.ndarray:
-        """Of how far the action is on its side, with respect to the observations; in their dtype."""
+        """Of how far the action is on its side, with respect to the observations, float32."""
         self.policy.set_training_mode(False)
         device = self.policy.device
         seen = th.as_tensor(observations, dtype=th.float32, device=device).requires_grad_()

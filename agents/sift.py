@@ -38,13 +38,13 @@ class Sift(FeatureReader):
 
     An accepted feature stays, until the sensors have moved. That is suspected when, over 50 steps, a linear forecast of what
     is read fails as it never did (:mod:`~siftrl.agents.forecast`), or when of the features that answer in the last period
-    more are new than known. Then the agent acts at random for ``experiment_steps`` environment steps, without updates. If of
-    the features that answer now more are known than new, all goes on as before. Otherwise it compares how features respond
-    with how they did at the first examination, or in the experiment after the last move
-    (:mod:`~siftrl.agents.recognition`). If it is sure of at least half of those that it read, their links move with them,
-    links to other features start at zero, and earlier transitions are replayed with the recognised features in their new
-    places. Otherwise, and always with ``recognise=False``, the first layers are drawn anew, and the replay forgets what was
-    seen before the last period.
+    more are new than known, and most of those known are not among them. Then the agent acts at random for
+    ``experiment_steps`` environment steps, without updates. If by the same measure the sensors are where they were, all goes
+    on as before, and features that had raised the suspicion are read too. Otherwise it compares how features respond with
+    how they did at the first examination, or in the experiment after the last move (:mod:`~siftrl.agents.recognition`). If
+    it is sure of at least half of those that it read, their links move with them, links to other features start at zero, and
+    earlier transitions are replayed with the recognised features in their new places. Otherwise, and always with
+    ``recognise=False``, the first layers are drawn anew, and the replay forgets what was seen before the experiment.
 
     Logs ``reader/experiments`` and ``reader/recognised`` (how many features were recognised at the last move), besides what
     every reader logs.
@@ -105,19 +105,21 @@ class Sift(FeatureReader):
         self.n_experiments, self.n_recognised = 0, 0
         self._n_recorded = 0
         self._n_examinations = 0
-        self._moved_at = 0  # of what is recorded, where the last experiment began
+        self._moved_at = 0  # of what is recorded, where the experiment began that showed the last move
         self._signatures: Signatures | None = None
         self._forecast: Forecast | None = None
         self._n_watched = 0  # of what is recorded, how much has been compared with it, or never will be
         self._listen_from = 0  # environment steps, until which failing forecasts are not followed
-        self._suspected: np.ndarray | None = None  # what may have answered since a move for which there is no experiment yet
+        self._suspected: np.ndarray | None = None  # what answered when a move was suspected; none where a forecast failed
         self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
     def _init_callback(self) -> None:
         super()._init_callback()
         require_own_rows(self.model.replay_buffer)
-        if self._n_recorded:
-            return  # training goes on
+        if self._n_recorded:  # training goes on
+            if self._usual_start is not None:
+                self.model.learning_starts = self._next
+            return
         n_rows = self._n_rows(max(self.window_steps, self.experiment_steps))
         n_envs = self.training_env.num_envs
         self._impulses = np.zeros((n_rows, n_envs, self.model.action_space.shape[0]), np.float32)
@@ -163,14 +165,20 @@ class Sift(FeatureReader):
                 self._conclude_experiment()
             self._expect()
         elif self._usual_start is None and self._forecast_fails():
-            self._suspected = np.zeros_like(self.accepted)
+            self._suspected, self._known = np.zeros_like(self.accepted), self.accepted
 
     def _on_rollout_end(self) -> None:
         # From the next step on SB3 draws random actions, and it does not update: what it would learn from is confused.
         if self._suspected is not None and self._usual_start is None:
             self.n_experiments += 1
-            self._usual_start, self._moved_at = self.model.learning_starts, self._n_recorded
-            self.model.learning_starts = self._next = self.num_timesteps + self.experiment_steps
+            self._usual_start = self.model.learning_starts
+            self._next = self.num_timesteps + self.experiment_steps
+        if self._usual_start is not None:
+            self.model.learning_starts = max(self._next, self.num_timesteps)  # the last steps may go beyond it
+
+    def _on_training_end(self) -> None:
+        if self._usual_start is not None:
+            self.model.learning_starts = self._usual_start
 
     def examine(self) -> None:
         """Examine the features in the newest transitions, and link the networks to those that are accepted."""
@@ -178,7 +186,7 @@ class Sift(FeatureReader):
         # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
         known, self._known = self._known, self.accepted
         recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
-        if known.any() and _are_others(recent, known):
+        if _are_others(recent, known):
             self._suspected, self._known = recent, known
             return
         if not self.accepted.any():
@@ -218,9 +226,13 @@ class Sift(FeatureReader):
         if not found.any():
             found = suspected
         if not _are_others(found, self._known):
+            if (suspected & ~self.accepted).any():
+                self.link(self.accepted | suspected)
+            self._known = self.accepted
             self._listen_from = self.num_timesteps + _REST * self.experiment_steps
             return
         self._n_examinations = 1
+        self._moved_at = self._n_recorded - self._n_rows(self.experiment_steps)
         before, self._signatures = self._signatures, self._measure(self.experiment_steps, found)
         if not self.recognise:
             self._follow(found)
@@ -297,8 +309,9 @@ class Sift(FeatureReader):
 
 
 def _are_others(features: np.ndarray, known: np.ndarray) -> bool:
-    """Whether of these features more are new than known."""
-    return bool((features & ~known).sum() > (features & known).sum())
+    """Whether of these features more are new than known, and most of the known ones are not among them."""
+    n_still = (features & known).sum()
+    return bool((features & ~known).sum() > n_still and 2 * n_still < known.sum())
 
 
 def _exchange(match: Match, n_features: int) -> np.ndarray:

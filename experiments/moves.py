@@ -49,10 +49,11 @@ def steps_to_regain(curves: Curves, moved_at: int, share: float = 0.9) -> np.nda
 def table(curves: dict[str, dict[str, Curves]]) -> str:
     """The markdown table."""
     lines = [
-        "SAC, 90 % exact noise; in the middle of each run all features change their places. *Before*: the mean of the\n"
+        "SAC, 90 % exact noise; once in each run all features change their places. *Before*: the mean of the\n"
         "last three evaluations before the move; *end*: the last tenth of the evaluations (mean over seeds, and each\n"
         "seed in brackets). *Regained*: environment steps after the move until the mean of three evaluations is 90 % of\n"
-        "the way from the first evaluation to *before*, for each seed.",
+        "the way from the first evaluation to *before*, for each seed. In seed 0 of HalfCheetah-v5 the agents met the new\n"
+        "order after 46 000 steps, 1 000 later than the evaluations, by an error since mended.",
         "",
         "| task | move after | agent | seeds | before | end | regained after |",
         "|---|---:|---|---:|---:|---:|---|",

@@ -1,6 +1,6 @@
 """What failing sensors leave of sparse and of dense agents.
 
-    siftrl-sweep experiments/robustness.toml
+    siftrl-sweep experiments/robustness.toml --record experiments/results/robustness-training.csv
     python experiments/robustness.py
 
 Tries the agents of ``studies/robustness`` under all corruptions, at three severities, and adds what is missing to

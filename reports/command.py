@@ -83,11 +83,8 @@ def report(paths: list[str], options: ReportOptions) -> None:
     folders = find_runs(paths)
     drawer = Drawer(None if options.figures is None else Path(options.figures))
     runs, refused = _readable(folders)
-    try:
-        page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, refused, drawer, options.brief)
-        atomic_write_text(output, render(page))
-    except OSError as error:
-        raise ValueError(f"cannot write to {error.filename or output}: {error.strerror}.") from error
+    page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, refused, drawer, options.brief)
+    atomic_write_text(output, render(page))
     print(f"Report on {len(runs)} run{'' if len(runs) == 1 else 's'}: {output}")
 
 

@@ -130,6 +130,8 @@ def _compare(given: dict[str, Any]) -> None:
         raise ValueError(f"cannot write to the folder {folder}: {error.strerror}.") from error
     measurements = Measurements(folder / RESULTS)
     rows = _measure(subjects, cells, measurements, options, leave_out)
+    if not rows:
+        raise ValueError(f"none of the {len(subjects)} agents can be tried.")
     _report(rows, refused, folder, options)
 
 

@@ -79,7 +79,8 @@ def remove_leftovers(folder: Path) -> None:
 
 def _name(error: OSError, path: Path) -> None:
     """Let a failure name the file that is to be written, instead of the temporary one or, as a full disk does, none."""
-    if error.filename is None or Path(error.filename).name.startswith(f".{path.name}."):
+    named = error.filename
+    if named is None or (isinstance(named, str) and Path(named).name.startswith(f".{path.name}.")):
         error.filename = str(path)
 
 

@@ -30,10 +30,10 @@ def carry_out(prog: str, work: Callable[[], int | None], *, kept: str = "") -> i
     except ValueError as error:
         return _say(prog, f"error: {error}", WRONG_INPUT)
     except OSError as error:
-        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _say(prog, f"error: {where}. {kept}", _FAILED)
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        return _say(prog, f"error: {what}. {kept}", _FAILED)
     except MemoryError as error:
-        return _say(prog, f"error: memory ran out: {error}. {kept}", _FAILED)
+        return _say(prog, f"error: {': '.join(filter(None, ['memory ran out', str(error)]))}. {kept}", _FAILED)
     except KeyboardInterrupt:
         return _say(prog, f"stopped. {kept}", 128 + signal.SIGINT)
 

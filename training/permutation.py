@@ -12,10 +12,10 @@ def current_permutation(env: VecEnv) -> int:
 
 
 class PermutationDriver(BaseCallback):
-    """Sets order ``steps // every`` in all environments, where steps counts those of all training environments.
+    """Sets order ``steps // every`` in all training environments, where steps counts those of all of them.
 
-    A new order holds from each environment's next reset; a training environment that is reset by the very step that
-    completes a period has it from there on, as one by itself would.
+    A new order holds from each environment's next reset. Evaluation is in the order of the first training environment, so
+    that nothing is asked of the agent that it could not have seen yet.
 
     Args:
         every: environment steps between two orders.
@@ -26,17 +26,25 @@ class PermutationDriver(BaseCallback):
     def __init__(self, every: int, env: VecEnv, evaluation_env: VecEnv) -> None:
         super().__init__()
         self.every, self.env, self.evaluation_env = every, env, evaluation_env
-        self._numbers: dict[VecEnv, int] = {}
+        self._due: int | None = None
+        self._stands: int | None = None
 
     def drive(self, num_timesteps: int) -> None:
-        """Set the orders that are due after ``num_timesteps`` environment steps, or with the next one."""
-        self._set(self.evaluation_env, num_timesteps // self.every)
-        self._set(self.env, (num_timesteps + self.env.num_envs) // self.every)
+        """Set the order that is due after ``num_timesteps`` environment steps."""
+        due = num_timesteps // self.every
+        if due != self._due:
+            self._due = due
+            self.env.env_method("set_permutation", due)
+        self._follow()
 
-    def _set(self, env: VecEnv, number: int) -> None:
-        if self._numbers.get(env) != number:
-            self._numbers[env] = number
-            env.env_method("set_permutation", number)
+    def _follow(self) -> None:
+        stands = current_permutation(self.env)
+        if stands != self._stands:
+            self._stands = stands
+            self.evaluation_env.env_method("set_permutation", stands)
+
+    def _on_rollout_start(self) -> None:
+        self._follow()  # the state of a run that goes on is there by now
 
     def _on_step(self) -> bool:
         self.drive(self.num_timesteps)

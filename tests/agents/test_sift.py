@@ -9,6 +9,7 @@ from siftrl.agents.networks import first_layer, networks, target_networks
 from siftrl.agents.recognition import recognise
 from siftrl.agents.replay import NoiseReplayBuffer
 from siftrl.agents.replay_rows import observed
+from siftrl.agents.screening import screen
 from siftrl.agents.sift import Sift
 from siftrl.envs import make_ene
 from stable_baselines3.common.env_util import make_vec_env
@@ -172,6 +173,44 @@ def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_
     assert sum(n_random) == 400
 
 
+def test_features_that_answer_late_are_no_move_however_many():
+    model, sift = trained(gradient_steps=0)
+    few = np.arange(110) < 3
+    sift.link(few)
+    sift._known = few
+    model.learn(1_200, callback=sift, reset_num_timesteps=False)
+    assert sift.accepted.nonzero()[0].tolist() == list(range(11))
+    assert (sift.n_experiments, sift.n_moves) == (0, 0)
+
+
+def test_what_raised_a_false_alarm_is_read_and_raises_no_second_one(monkeypatch):
+    others = (np.arange(110) >= 20) & (np.arange(110) < 24)
+
+    def answering(experience, known, rate):
+        finding = screen(experience, known, rate)
+        is_recent = known is None and len(experience.rewards) == 500 and sift.accepted.any()
+        return finding._replace(accepted=others) if is_recent else finding
+
+    sift = Sift(period_steps=500, window_steps=1_000, experiment_steps=200)
+    monkeypatch.setattr("siftrl.agents.sift.screen", answering)
+    trained(sift=sift, n_steps=WARM_UP + 3_000, gradient_steps=0)
+    assert (sift.n_experiments, sift.n_moves) == (1, 0)
+    assert sift.accepted.nonzero()[0].tolist() == [*range(11), *range(20, 24)]
+
+
+def test_training_that_ends_in_an_experiment_leaves_the_model_as_it_was_and_goes_on(monkeypatch):
+    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: True)
+    sift = Sift(period_steps=1_000, experiment_steps=300)
+    model, _ = trained(sift=sift, n_steps=WARM_UP + 150, gradient_steps=0)
+    assert sift.n_experiments == 1
+    assert model.learning_starts == WARM_UP
+    model.learn(10, callback=sift, reset_num_timesteps=False)
+    assert sift.n_experiments == 1
+    model.learn(400, callback=sift, reset_num_timesteps=False)
+    assert model.learning_starts == WARM_UP
+    assert sift._usual_start is None
+
+
 def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
     class Logging(Sift):
         def _on_step(self):
@@ -179,6 +218,10 @@ def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
                 drawn.append(self.locals["buffer_actions"][0].copy())
                 updates.add(self.model._n_updates)
             return super()._on_step()
+
+        def _conclude_experiment(self):
+            updates.add(self.model._n_updates)
+            super()._conclude_experiment()
 
     drawn, updates = [], set()
     sift = Logging(period_steps=500, window_steps=1_000, experiment_steps=400)
