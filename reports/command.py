@@ -71,9 +71,10 @@ def report(paths: list[str], options: ReportOptions) -> None:
     """Write the report on the runs that ``paths`` mean, and say where it is.
 
     Raises:
-        ValueError: Where there is no run, the only one cannot be read, or something cannot be written.
+        ValueError: Where there is no run, the only one cannot be read, or nothing can be written where it is to go.
+        OSError: Where the disk fails.
     """
-    from ..training.atomic import atomic_write_text, check_writable
+    from ..training.atomic import atomic_write_text, check_writable, make_folder
     from .blocks import Drawer
     from .page import render
     from .runs import find_runs
@@ -81,8 +82,8 @@ def report(paths: list[str], options: ReportOptions) -> None:
     output = Path(options.output)
     check_writable(output)  # before the work: drawing many runs takes minutes
     folders = find_runs(paths)
-    drawer = Drawer(None if options.figures is None else Path(options.figures))
     runs, refused = _readable(folders)
+    drawer = Drawer(None if options.figures is None else make_folder(options.figures))
     page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, refused, drawer, options.brief)
     atomic_write_text(output, render(page))
     print(f"Report on {len(runs)} run{'' if len(runs) == 1 else 's'}: {output}")

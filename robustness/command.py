@@ -12,7 +12,7 @@ from typing import Any
 from ..envs.corrupt import FEATURES
 from ..envs.corruptions import SEVERITIES
 from ..names import known
-from ..training.atomic import atomic_write, atomic_write_text, check_writable
+from ..training.atomic import atomic_write, atomic_write_text, check_writable, make_folder
 from ..training.command import carry_out
 from ..training.device import resolve_device, spin_briefly
 from ..training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
@@ -121,13 +121,9 @@ def _compare(given: dict[str, Any]) -> None:
     subjects = find_subjects(runs, leave_out)
     cells = [list(_cells(subject, options)) for subject in subjects]
     resolve_device(options.device)
-    folder = Path(options.output)
     if options.json is not None:
         check_writable(options.json)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write to the folder {folder}: {error.strerror}.") from error
+    folder = make_folder(options.output)
     measurements = Measurements(folder / RESULTS)
     rows = _measure(subjects, cells, measurements, options, leave_out)
     if not rows:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..training.atomic import make_folder
 from ..training.command import carry_out
 from ..training.folder import FolderLock
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, Rule, check_options, option
@@ -116,10 +117,7 @@ def _study(given: dict[str, Any]) -> int:
         if not runs:
             print(f"All runs are in {options.record}.")
             return 0
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write to the folder {options.folder}: {error.strerror}.") from error
+    make_folder(parent)
     try:
         lock = FolderLock(parent)
     except ValueError as error:

@@ -155,8 +155,9 @@ def test_all_that_is_public_has_a_docstring(path):
 def test_tests_stand_where_their_subjects_do():
     subjects = {path.relative_to(ROOT).with_suffix("") for path in EVERYWHERE}
     names = ("test_architecture", "test_docs", "test_safety", "test_crafted_files")
-    # The subjects of the last two are no modules: study files, and a page.
-    of_the_project = {Path(name) for name in (*names, "experiments/test_studies", "docs/test_reproduce")}
+    # The subjects of these are no modules: study files, tables of several scripts, and a page.
+    others = ("experiments/test_studies", "experiments/test_tables", "docs/test_reproduce")
+    of_the_project = {Path(name) for name in (*names, *others)}
     for path in (ROOT / "tests").rglob("test_*.py"):
         relative = path.relative_to(ROOT / "tests").with_suffix("")
         assert relative in of_the_project or relative.with_name(relative.name.removeprefix("test_")) in subjects, relative

@@ -71,6 +71,20 @@ def check_writable(path: str | os.PathLike) -> None:
         raise ValueError(f"cannot write to {path}: its folder is read-only.")
 
 
+def make_folder(path: str | os.PathLike) -> Path:
+    """Make the folder, and those above it, where they are not there yet.
+
+    Raises:
+        ValueError: where that cannot be, as a file has the name.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write to the folder {path}: {error.strerror}.") from error
+    return path
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writes that a kill broke off; to be called where nobody else writes to ``folder``."""
     for path in folder.glob(".*.tmp"):
