@@ -43,8 +43,12 @@ class PermutationDriver(BaseCallback):
             self._stands = stands
             self.evaluation_env.env_method("set_permutation", stands)
 
+    # Before an evaluation that is still due where a run goes on: by then the environments are in the state they were in.
     def _on_rollout_start(self) -> None:
-        self._follow()  # the state of a run that goes on is there by now
+        self._follow()
+
+    def _on_training_end(self) -> None:
+        self._follow()
 
     def _on_step(self) -> bool:
         self.drive(self.num_timesteps)
