@@ -19,13 +19,11 @@ _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
 _BLOCK = 500  # rows that are looked at in one piece
 _WATCHED_ROWS = 50  # that are compared with a forecast
-_REST = (
-    10  # experiments' lengths until forecasts are listened to again after a false alarm, so that few steps are spent on them
-)
+_REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
 _STATE = (
-    *("impulses", "n_recorded", "n_examinations", "moved_at", "next", "known"),
-    *("suspected", "usual_start", "n_watched", "listen_from"),
-)
+    "impulses", "n_recorded", "n_examinations", "moved_at", "next", "known", "suspected", "usual_start", "n_watched",
+    "listen_from",
+)  # fmt: skip
 
 
 class Sift(FeatureReader):

@@ -14,6 +14,7 @@ from siftrl.agents.sift import Sift
 from siftrl.envs import make_ene
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 WARM_UP = 600
 MOVED = 1_100
@@ -131,6 +132,14 @@ def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_o
         here, there = observed(buffer, np.arange(buffer.pos))
         np.testing.assert_array_equal(here[:, after], buffer.observations[: buffer.pos].reshape(-1, 11))
         np.testing.assert_array_equal(there[:, after], buffer.next_observations[: buffer.pos].reshape(-1, 11))
+
+
+@pytest.mark.parametrize(("periods", "n_experiments"), [((400, 400), 1), ((400, 10_000), 0)], ids=["both", "one of two"])
+def test_a_forecast_has_to_fail_in_every_environment(periods, n_experiments):
+    env = DummyVecEnv([lambda every=every: moving(every) for every in periods])
+    sift = Sift(period_steps=3_000, window_steps=3_000)
+    trained(env=env, sift=sift, n_steps=1_200, gradient_steps=0)
+    assert sift.n_experiments == n_experiments
 
 
 def test_features_that_a_long_window_alone_shows_are_recognised_as_well(monkeypatch):
