@@ -8,22 +8,19 @@ import numpy as np
 
 from .change_point import change_point
 from .feature_reader import FeatureReader
-from .forecast import Forecast, fit_forecast, has_failed
 from .impulses import impulses
+from .recent_experience import RecentExperience
 from .recognition import Match, Signatures, recognise, signatures
-from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder, require_own_rows
-from .screening import Experience, screen
+from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder
+from .screening import screen
+from .watch import Watch
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
 _BLOCK = 500  # rows that are looked at in one piece
-_WATCHED_ROWS = 50  # that are compared with a forecast
 _REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
-_STATE = (
-    "impulses", "n_recorded", "n_examinations", "moved_at", "next", "known", "suspected", "usual_start", "n_watched",
-    "listen_from",
-)  # fmt: skip
+_STATE = ("n_examinations", "next", "known", "suspected", "usual_start")
 
 
 class Sift(FeatureReader):
@@ -101,34 +98,29 @@ class Sift(FeatureReader):
         self.false_discovery_rate = false_discovery_rate
         self.recognise, self.experiment_steps = recognise, experiment_steps
         self.n_experiments, self.n_recognised = 0, 0
-        self._n_recorded = 0
+        self._recent: RecentExperience | None = None
         self._n_examinations = 0
-        self._moved_at = 0  # of what is recorded, where the experiment began that showed the last move
         self._signatures: Signatures | None = None
-        self._forecast: Forecast | None = None
-        self._n_watched = 0  # of what is recorded, how much has been compared with it, or never will be
-        self._listen_from = 0  # environment steps, until which failing forecasts are not followed
         self._suspected: np.ndarray | None = None  # what answered when a move was suspected; none where a forecast failed
         self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
     def _init_callback(self) -> None:
         super()._init_callback()
-        require_own_rows(self.model.replay_buffer)
-        if self._n_recorded:  # training goes on
+        if self._recent is not None:  # training goes on
+            self._recent.model = self.model
             if self._usual_start is not None:
                 self.model.learning_starts = self._next
             return
-        n_rows = self._n_rows(max(self.window_steps, self.experiment_steps))
-        n_envs = self.training_env.num_envs
-        self._impulses = np.zeros((n_rows, n_envs, self.model.action_space.shape[0]), np.float32)
+        self._recent = RecentExperience(self.model, max(self.window_steps, self.experiment_steps))
+        self._watch = Watch(self._recent)
         self._next = max(self.model.learning_starts, self.num_timesteps + _FEWEST_STEPS)
         self._known = self.accepted
 
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
         own = {name: getattr(self, f"_{name}") for name in _STATE}
-        parts = {"signatures": self._signatures, "forecast": self._forecast}
-        parts = {name: part and part._asdict() for name, part in parts.items()}
+        parts = {"recent": self._recent.get_state(), "watch": self._watch.get_state()}
+        parts["signatures"] = self._signatures and self._signatures._asdict()
         counts = {"n_experiments": self.n_experiments, "n_recognised": self.n_recognised}
         return {**super().get_state(), **own, **parts, **counts}
 
@@ -139,16 +131,15 @@ class Sift(FeatureReader):
             setattr(self, f"_{name}", state[name])
         self.n_experiments, self.n_recognised = state["n_experiments"], state["n_recognised"]
         self._signatures = state["signatures"] and Signatures(**state["signatures"])
-        self._forecast = state["forecast"] and Forecast(**state["forecast"])
+        self._recent.set_state(state["recent"])
+        self._watch.set_state(state["watch"])
         if self._usual_start is not None:
             self.model.learning_starts = self._next
 
     def _on_step(self) -> bool:
         # Not the model's own number: that may have changed since these steps began.
         is_warm_up = self.num_timesteps - self.training_env.num_envs < self.locals["learning_starts"]
-        row = self._n_recorded % len(self._impulses)
-        self._impulses[row] = impulses(self.model, self.locals["buffer_actions"], is_warm_up)
-        self._n_recorded += 1
+        self._recent.record(impulses(self.model, self.locals["buffer_actions"], is_warm_up))
         self.logger.record("reader/experiments", self.n_experiments)
         self.logger.record("reader/recognised", self.n_recognised)
         return super()._on_step()
@@ -161,8 +152,8 @@ class Sift(FeatureReader):
                 self.examine()
             else:
                 self._conclude_experiment()
-            self._expect()
-        elif self._usual_start is None and self._forecast_fails():
+            self._watch.expect(np.flatnonzero(self.accepted), self.window_steps)
+        elif self._usual_start is None and self._watch.notices():
             self._suspected, self._known = np.zeros_like(self.accepted), self.accepted
 
     def _on_rollout_end(self) -> None:
@@ -183,13 +174,13 @@ class Sift(FeatureReader):
         self._n_examinations += 1
         # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
         known, self._known = self._known, self.accepted
-        recent = screen(self._experience(self.period_steps), None, self._rate()).accepted
+        recent = screen(self._recent.experience(self.period_steps), None, self._rate()).accepted
         if _are_others(recent, known):
             self._suspected, self._known = recent, known
             return
         if not self.accepted.any():
             self._follow(recent)
-        accepted = screen(self._experience(self.window_steps), self.accepted, self._rate()).accepted
+        accepted = screen(self._recent.experience(self.window_steps), self.accepted, self._rate()).accepted
         if not self.accepted.any():
             self._follow(accepted)
         elif (accepted & ~self.accepted).any():
@@ -197,40 +188,21 @@ class Sift(FeatureReader):
         if self._signatures is None and self.accepted.any():
             self._signatures = self._measure(self.window_steps)
 
-    def _expect(self) -> None:
-        """Forecast what is read, from the newest transitions."""
-        rows, features = self._newest_rows(self.window_steps), np.flatnonzero(self.accepted)
-        self._forecast = fit_forecast(*observed(self.model.replay_buffer, rows), self._actions(rows), features)
-        self._n_watched = self._n_recorded
-
-    def _forecast_fails(self) -> bool:
-        """Whether the forecast was far from what was read in the newest steps, in every environment."""
-        if self._forecast is None or self._n_recorded - self._n_watched < _WATCHED_ROWS:
-            return False
-        self._n_watched = self._n_recorded
-        if self.num_timesteps < self._listen_from:
-            return False
-        buffer = self.model.replay_buffer
-        rows = newest_rows(buffer, _WATCHED_ROWS)
-        parts = (*observed(buffer, rows), self._actions(rows))
-        n_envs = buffer.n_envs
-        return all(has_failed(self._forecast, *(part[env::n_envs] for part in parts)) for env in range(n_envs))
-
     def _conclude_experiment(self) -> None:
         """Follow sensors that have moved, if they have: with what was learnt, if they are recognised."""
         self.model.learning_starts, self._usual_start = self._usual_start, None
         suspected, self._suspected = self._suspected, None
-        found = screen(self._experience(self.experiment_steps), None, self.false_discovery_rate / 2).accepted
+        found = screen(self._recent.experience(self.experiment_steps), None, self.false_discovery_rate / 2).accepted
         if not found.any():
             found = suspected
         if not _are_others(found, self._known):
             if (suspected & ~self.accepted).any():
                 self.link(self.accepted | suspected)
             self._known = self.accepted
-            self._listen_from = self.num_timesteps + _REST * self.experiment_steps
+            self._watch.rest(_REST * self.experiment_steps)
             return
         self._n_examinations = 1
-        self._moved_at = self._n_recorded - self._n_rows(self.experiment_steps)
+        self._recent.begin_with(self.experiment_steps)
         before, self._signatures = self._signatures, self._measure(self.experiment_steps, found)
         if not self.recognise:
             self._follow(found)
@@ -254,12 +226,12 @@ class Sift(FeatureReader):
         if self.n_moves:
             self._n_examinations = 1
             buffer = self.model.replay_buffer
-            forget_oldest(buffer, n_filled(buffer) - len(self._newest_rows(self.period_steps)))
+            forget_oldest(buffer, n_filled(buffer) - len(self._recent.rows(self.period_steps)))
 
     def _reorder_replay(self, match: Match, features: np.ndarray) -> None:
         """Show the sensors of a match in their new places in all transitions from before the move."""
         buffer, n_envs = self.model.replay_buffer, self.training_env.num_envs
-        n_after, n_period = self._n_rows(self.experiment_steps), self._n_rows(self.period_steps)
+        n_after, n_period = self._recent.n_rows(self.experiment_steps), self._recent.n_rows(self.period_steps)
         rows = newest_rows(buffer, n_after + (_OLD_PERIODS + 1) * n_period)
         n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, 1)
         changes = np.concatenate(
@@ -278,32 +250,11 @@ class Sift(FeatureReader):
     def _measure(self, n_steps: int, features: np.ndarray | None = None) -> Signatures:
         """How these features, or those that are read, respond in the newest transitions."""
         features = np.flatnonzero(self.accepted if features is None else features)
-        rows = self._newest_rows(n_steps)
-        return signatures(*observed(self.model.replay_buffer, rows), self._actions(rows), features)
-
-    def _actions(self, rows: np.ndarray) -> np.ndarray:
-        buffer = self.model.replay_buffer
-        return buffer.actions[rows].reshape(len(rows) * buffer.n_envs, -1)
+        return signatures(*self._recent.transitions(n_steps), features)
 
     def _rate(self) -> float:
         # Adds up to the whole rate, however often features are examined.
         return self.false_discovery_rate / (self._n_examinations * (self._n_examinations + 1))
-
-    def _n_rows(self, n_steps: int) -> int:
-        return -(-n_steps // self.training_env.num_envs)
-
-    def _newest_rows(self, n_steps: int) -> np.ndarray:
-        """Rows of the replay from so many steps, or from those since the experiment after the last move."""
-        return newest_rows(self.model.replay_buffer, min(self._n_rows(n_steps), self._n_recorded - self._moved_at))
-
-    def _experience(self, n_steps: int) -> Experience:
-        buffer, rows = self.model.replay_buffer, self._newest_rows(n_steps)
-        here, there = observed(buffer, rows)
-        recorded = self._impulses[np.arange(self._n_recorded - len(rows), self._n_recorded) % len(self._impulses)]
-        ended = np.cumsum(buffer.dones[rows], axis=0) - buffer.dones[rows]
-        episodes = (ended * buffer.n_envs + np.arange(buffer.n_envs)).reshape(-1).astype(np.int64)
-        rewards = buffer.rewards[rows].reshape(-1)
-        return Experience(here, there, recorded.reshape(len(here), -1), rewards, buffer.n_envs, episodes)
 
 
 def _are_others(features: np.ndarray, known: np.ndarray) -> bool:

@@ -72,7 +72,7 @@ def move_features(
         >>> layer = SparseLinear(100, 8, density=1.0)
         >>> old = layer.to_dense().detach().clone()
         >>> move_features(layer, np.array([3, 50]), np.array([7, -1]))
-        >>> bool((layer.to_dense()[:, 3] == old[:, 7]).all()), float(layer.to_dense()[:, 50].abs().max())
+        >>> bool((layer.to_dense()[:, 3] == old[:, 7]).all()), layer.to_dense()[:, 50].abs().max().item()
         (True, 0.0)
     """
     if features.size == 0 or features.min() < 0 or features.max() >= layer.in_features:

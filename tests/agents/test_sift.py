@@ -6,6 +6,7 @@ import stable_baselines3 as sb3
 import torch as th
 from siftrl.agents import SAC, TD3, SparseSACPolicy
 from siftrl.agents.networks import first_layer, networks, target_networks
+from siftrl.agents.recent_experience import RecentExperience
 from siftrl.agents.recognition import recognise
 from siftrl.agents.replay import NoiseReplayBuffer
 from siftrl.agents.replay_rows import observed
@@ -143,20 +144,21 @@ def test_a_forecast_has_to_fail_in_every_environment(periods, n_experiments):
 
 
 def test_features_that_a_long_window_alone_shows_are_recognised_as_well(monkeypatch):
-    class Slow(Sift):
-        def _experience(self, n_steps):
-            whole = super()._experience(n_steps)
-            is_short = n_steps == self.period_steps and not self.accepted.any()
-            return whole._replace(impulses=np.zeros_like(whole.impulses)) if is_short else whole
+    def slow(recent, n_steps):
+        whole = experience(recent, n_steps)
+        is_short = n_steps == 500 and not sift.accepted.any()
+        return whole._replace(impulses=np.zeros_like(whole.impulses)) if is_short else whole
 
+    experience, sift = RecentExperience.experience, Sift(period_steps=500, window_steps=1_000)
+    monkeypatch.setattr(RecentExperience, "experience", slow)
     monkeypatch.setattr("siftrl.agents.screening.over_time", lambda effects, *_: np.ones(effects.shape[1]))
-    model, sift = trained(env=moving(), sift=Slow(period_steps=500, window_steps=1_000), n_steps=STEPS, gradient_steps=0)
+    model, _ = trained(env=moving(), sift=sift, n_steps=STEPS, gradient_steps=0)
     assert (sift.n_moves, sift.n_recognised) == (1, 11)
     assert sift.accepted.nonzero()[0].tolist() == np.sort(model.env.get_attr("relevant_features")[0]).tolist()
 
 
 def test_a_move_that_forecasts_do_not_show_is_noticed_by_what_answers(monkeypatch):
-    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: False)
+    monkeypatch.setattr("siftrl.agents.watch.has_failed", lambda *_: False)
     model, sift = watched(env=moving(), n_steps=STEPS)
     assert sift.n_moves == 0
     model.learn(400, callback=sift, reset_num_timesteps=False)
@@ -171,7 +173,7 @@ def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_
             return super()._on_step()
 
     n_random = []
-    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: True)
+    monkeypatch.setattr("siftrl.agents.watch.has_failed", lambda *_: True)
     sift = Counting(period_steps=1_000, experiment_steps=200)
     model, _ = trained(sift=sift, n_steps=WARM_UP + 1_500, gradient_steps=0)
     assert sum(n_random) == 200
@@ -208,7 +210,7 @@ def test_what_raised_a_false_alarm_is_read_and_raises_no_second_one(monkeypatch)
 
 
 def test_training_that_ends_in_an_experiment_leaves_the_model_as_it_was_and_goes_on(monkeypatch):
-    monkeypatch.setattr("siftrl.agents.sift.has_failed", lambda *_: True)
+    monkeypatch.setattr("siftrl.agents.watch.has_failed", lambda *_: True)
     sift = Sift(period_steps=1_000, experiment_steps=300)
     model, _ = trained(sift=sift, n_steps=WARM_UP + 150, gradient_steps=0)
     assert sift.n_experiments == 1
@@ -273,15 +275,15 @@ def test_without_recognition_the_agent_follows_and_forgets_what_it_saw_before():
     assert model.learning_starts == WARM_UP
 
 
-def test_as_long_as_nothing_answers_nothing_changes():
-    class Deaf(Sift):
-        def _experience(self, n_steps):
-            return (
-                super()._experience(n_steps)._replace(impulses=np.zeros((self._n_rows(n_steps), 3)), rewards=np.zeros(500))
-            )
+def test_as_long_as_nothing_answers_nothing_changes(monkeypatch):
+    def deaf(recent, n_steps):
+        whole = experience(recent, n_steps)
+        return whole._replace(impulses=np.zeros_like(whole.impulses), rewards=np.zeros_like(whole.rewards))
 
+    experience = RecentExperience.experience
+    monkeypatch.setattr(RecentExperience, "experience", deaf)
     env = make_ene("Hopper-v5", noise_fraction=0.9)
-    sift, kwargs = Deaf(period_steps=500, window_steps=500), {"recipe": "sift", "net_arch": [8, 8]}
+    sift, kwargs = Sift(period_steps=500, window_steps=500), {"recipe": "sift", "net_arch": [8, 8]}
     model = SAC("SparseMlpPolicy", env, policy_kwargs=kwargs, learning_starts=500, gradient_steps=0, seed=0)
     before = model.actor.latent_pi[0].topology.positions
     model.learn(510, callback=sift)
