@@ -40,12 +40,9 @@ def measure(folder: Path, record: Path) -> None:
     subjects = [subject for subject in find_subjects([folder]) if run_hash(subject.config) in methods]
     cells = [Disturbance(name, severity) for name in DISTURBANCES if name not in OTHER_NOISE for severity in SEVERITIES]
     campaign = Campaign(Measurements(record), episodes=EPISODES, seed=0, features="all", device="cpu", weights_only=True)
-    campaign.carry_out(
-        subjects,
-        [methods[run_hash(subject.config)] for subject in subjects],
-        [cells] * len(subjects),
-        lambda what, n_done: print(what, flush=True) if n_done else None,
-    )
+    for subject in subjects:
+        method = methods[run_hash(subject.config)]
+        campaign.carry_out(subject, method, cells, lambda what, n_done: print(what, flush=True) if n_done else None)
 
 
 def differences(agents: list[Robustness]) -> Iterator[str]:

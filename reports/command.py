@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..training.command import carry_out
 from ..training.device import spin_briefly
+from ..training.leaving_out import LeavingOut
 from ..training.options import NOT_EMPTY, OptionParser, check_options, option
 
 if TYPE_CHECKING:
@@ -77,42 +77,17 @@ def report(paths: list[str], options: ReportOptions) -> None:
     from ..training.atomic import atomic_write_text, check_writable, make_folder
     from .blocks import Drawer
     from .page import render
-    from .runs import find_runs
+    from .runs import find_runs, read_run
 
     output = Path(options.output)
     check_writable(output)  # before the work: drawing many runs takes minutes
     folders = find_runs(paths)
-    runs, refused = _readable(folders)
+    leaving_out = LeavingOut(_PROG)
+    runs = leaving_out.each(read_run, folders, f"none of the {len(folders)} runs can be read.")
     drawer = Drawer(None if options.figures is None else make_folder(options.figures))
-    page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, refused, drawer, options.brief)
+    page = _page_of_run(runs[0], drawer) if len(folders) == 1 else _page_of_group(runs, leaving_out, drawer, options.brief)
     atomic_write_text(output, render(page))
     print(f"Report on {len(runs)} run{'' if len(runs) == 1 else 's'}: {output}")
-
-
-def _readable(folders: list[Path]) -> tuple[list[RunRecord], list[str]]:
-    """The runs that can be read, and why others cannot.
-
-    Raises:
-        ValueError: Where none can.
-    """
-    from .runs import read_run
-
-    runs, refused = [], []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder))
-        except ValueError as error:
-            if len(folders) == 1:
-                raise
-            refused.append(_left_out(error))
-    if not runs:
-        raise ValueError(f"none of the {len(folders)} runs can be read.")
-    return runs, refused
-
-
-def _left_out(error: ValueError) -> str:
-    print(f"{_PROG}: left out: {error}", file=sys.stderr)
-    return str(error)
 
 
 def _page_of_run(run: RunRecord, drawer: Drawer) -> Page:
@@ -122,26 +97,22 @@ def _page_of_run(run: RunRecord, drawer: Drawer) -> Page:
     return Page(headline(run), [f"Final return {result_words(run)}."], run_sections(run, drawer))
 
 
-def _page_of_group(runs: list[RunRecord], refused: list[str], drawer: Drawer, brief: bool) -> Page:
+def _page_of_group(runs: list[RunRecord], leaving_out: LeavingOut, drawer: Drawer, brief: bool) -> Page:
     from .blocks import Block, Section
     from .group_sections import ABOUT, group_sections
     from .groups import group_runs
     from .page import FoldedRun, Page
     from .run_sections import headline, result_words, run_sections
 
+    def fold(numbered: tuple[int, RunRecord]) -> FoldedRun:
+        key, run = f"run-{numbered[0]}", numbered[1]
+        of_run = run_sections(run, drawer.with_prefix(f"{key}-"))
+        return FoldedRun(key, f"{headline(run)} ({run.folder.name})", result_words(run), of_run)
+
     groups = group_runs(runs)
     sections = group_sections(groups, drawer)
-    folded = []
-    for number, run in enumerate([] if brief else runs, 1):
-        key = f"run-{number}"
-        title = f"{headline(run)} ({run.folder.name})"
-        try:
-            of_run = run_sections(run, drawer.with_prefix(f"{key}-"))
-        except ValueError as error:
-            refused.append(_left_out(error))
-            continue
-        folded.append(FoldedRun(key, title, result_words(run), of_run))
-    if refused:
-        sections.append(Section("left-out", "Left out", [Block(text=refused)]))
+    folded = [] if brief else leaving_out.each(fold, list(enumerate(runs, 1)), "none of the runs can be drawn.")
+    if leaving_out.reasons:
+        sections.append(Section("left-out", "Left out", [Block(text=leaving_out.reasons)]))
     n_tasks = f"{len(groups)} task{'' if len(groups) == 1 else 's'}"
     return Page(f"{len(runs)} runs on {n_tasks}", [ABOUT], sections, folded)

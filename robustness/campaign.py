@@ -15,7 +15,7 @@ _REFERENCE_EPISODES = 10  # times as many as an agent plays: they cost little, a
 
 
 class Campaign:
-    """Agents, each tried under all that is to go wrong for it; what is recorded already is read.
+    """Agents are tried under all that is to go wrong for them; what is recorded already is read.
 
     Args:
         measurements: the record.
@@ -34,39 +34,25 @@ class Campaign:
         self._loading = {"device": device, "weights_only": weights_only}
 
     def carry_out(
-        self,
-        subjects: Sequence[Subject],
-        methods: Sequence[str],
-        cells: Sequence[Sequence[Disturbance]],
-        announce: Callable[[str, int], None],
-        leave_out: Callable[[ValueError], None] | None = None,
+        self, subject: Subject, method: str, cells: Sequence[Disturbance], announce: Callable[[str, int], None]
     ) -> list[dict[str, str]]:
-        """Measure what is missing.
+        """Measure what is missing for an agent.
 
         Args:
-            subjects: the agents.
-            methods: what each of them is one of.
-            cells: what goes wrong, for each of them.
+            subject: the agent.
+            method: what it is one of.
+            cells: what goes wrong for it.
             announce: is told what comes next, and how many cells were done since it was told last.
-            leave_out: is told why an agent of several cannot be tried. None: it is raised.
 
         Returns:
-            The rows of all that was asked for, with these methods, whatever they were called when a row was recorded.
+            The rows of all that was asked for, with this method, whatever it was called when a row was recorded.
 
         Raises:
             ValueError: for an agent that is not whole, or what cannot go wrong for it.
             OSError: where the disk fails.
         """
-        rows = []
-        for subject, method, of_subject in zip(subjects, methods, cells, strict=True):
-            try:
-                references = [self._reference(subject, RANDOM), self._reference(subject, STILL)]
-                rows += references + self._tried(subject, of_subject, method, announce)
-            except ValueError as error:
-                if leave_out is None or len(subjects) == 1:
-                    raise
-                leave_out(error)
-        return rows
+        references = [self._reference(subject, RANDOM), self._reference(subject, STILL)]
+        return references + self._tried(subject, cells, method, announce)
 
     def _reference(self, subject: Subject, which: str) -> dict[str, str]:
         env, episodes = subject.config.env, _REFERENCE_EPISODES * self._episodes

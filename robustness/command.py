@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..training.atomic import atomic_write, atomic_write_text, check_writable, m
 from ..training.command import carry_out
 from ..training.device import resolve_device, spin_briefly
 from ..training.disturbance import DISTURBANCES, OTHER_NOISE, Disturbance
+from ..training.leaving_out import LeavingOut
 from ..training.options import AT_LEAST_ONE, NOT_EMPTY, NOT_NEGATIVE, OptionParser, check_options, one_of, option
 from .measurements import RESULTS, Measurements
 from .subjects import Subject, find_subjects, method_names
@@ -112,23 +113,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(given: dict[str, Any]) -> None:
     runs = given.pop("runs")
     options = Options(**given)
-    refused: list[str] = []
-
-    def leave_out(error: ValueError) -> None:
-        refused.append(str(error))
-        print(f"{_PROG}: left out: {error}", file=sys.stderr)
-
-    subjects = find_subjects(runs, leave_out)
+    leaving_out = LeavingOut(_PROG)
+    subjects = find_subjects(runs, leaving_out)
     cells = [list(_cells(subject, options)) for subject in subjects]
     resolve_device(options.device)
     if options.json is not None:
         check_writable(options.json)
     folder = make_folder(options.output)
     measurements = Measurements(folder / RESULTS)
-    rows = _measure(subjects, cells, measurements, options, leave_out)
-    if not rows:
-        raise ValueError(f"none of the {len(subjects)} agents can be tried.")
-    _report(rows, refused, folder, options)
+    rows = _measure(subjects, cells, measurements, options, leaving_out)
+    _report(rows, leaving_out.reasons, folder, options)
 
 
 def _cells(subject: Subject, options: Options) -> Iterator[Disturbance]:
@@ -149,7 +143,7 @@ def _measure(
     cells: list[list[Disturbance]],
     measurements: Measurements,
     options: Options,
-    leave_out: Callable[[ValueError], None],
+    leaving_out: LeavingOut,
 ) -> list[dict[str, str]]:
     # These load torch.
     from tqdm import tqdm
@@ -170,8 +164,13 @@ def _measure(
             bar.set_description(what, refresh=False)
             bar.update(n_done)
 
+        def carry_out(agent: tuple[Subject, str, list[Disturbance]]) -> list[dict[str, str]]:
+            return campaign.carry_out(*agent, announce)
+
         methods = method_names([subject.config for subject in subjects])
-        return campaign.carry_out(subjects, methods, cells, announce, leave_out)
+        agents = list(zip(subjects, methods, cells, strict=True))
+        tried = leaving_out.each(carry_out, agents, f"none of the {len(agents)} agents can be tried.")
+    return list(chain.from_iterable(tried))
 
 
 def _report(rows: list[dict[str, str]], refused: list[str], folder: Path, options: Options) -> None:

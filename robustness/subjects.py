@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from ..training.config import AGENT, HYPERPARAMETERS, RunConfig
 from ..training.folder import MODEL, find_model
 from ..training.foreign_env import require_named
 from ..training.launch import experiment
+from ..training.leaving_out import LeavingOut
 from ..training.options import spelling
 
 _WEIGHTS = "policy.pth"  # in a zip of SB3
@@ -45,28 +46,20 @@ class Subject:
         return "/".join(self.path.resolve().parent.parts[-2:])
 
 
-def find_subjects(paths: Iterable[str | Path], leave_out: Callable[[ValueError], None] | None = None) -> list[Subject]:
+def find_subjects(paths: Iterable[str | Path], leaving_out: LeavingOut | None = None) -> list[Subject]:
     """The agents that ``paths`` mean: a zip, a run folder, or all runs in a folder; each once, in the order of their names.
 
     Args:
         paths: to look at.
-        leave_out: is told why an agent of several is left out. None: it is raised.
+        leaving_out: leaves out agents of several that are refused. None: the first one is an error.
 
     Raises:
         ValueError: where a path leads to no agent, to one that ``train.py`` did not save, or whose task imports a module.
     """
-    models = dict.fromkeys(model for path in paths for model in _models_at(Path(path)))
-    subjects = []
-    for model in models:
-        try:
-            subjects.append(_read(model))
-        except ValueError as error:
-            if leave_out is None or len(models) == 1:
-                raise
-            leave_out(error)
-    if not subjects:
-        raise ValueError(f"none of the {len(models)} agents can be read.")
-    return subjects
+    models = list(dict.fromkeys(model for path in paths for model in _models_at(Path(path))))
+    if leaving_out is None:
+        return [_read(model) for model in models]
+    return leaving_out.each(_read, models, f"none of the {len(models)} agents can be read.")
 
 
 def _models_at(path: Path) -> list[Path]:

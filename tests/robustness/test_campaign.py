@@ -15,7 +15,9 @@ def carry_out(subjects, path, cells=CELLS, **options):
     settings = {"episodes": 2, "seed": 0, "features": "all", "device": "cpu", "weights_only": False, **options}
     campaign = Campaign(Measurements(path), **settings)
     methods = method_names([subject.config for subject in subjects])
-    rows = campaign.carry_out(subjects, methods, [cells] * len(subjects), lambda what, n_done: told.append(n_done))
+    rows = []
+    for subject, method in zip(subjects, methods, strict=True):
+        rows += campaign.carry_out(subject, method, cells, lambda what, n_done: told.append(n_done))
     assert sum(told) == len(cells) * len(subjects)
     return rows
 
