@@ -19,7 +19,7 @@ from siftrl.reports.figures import curves_figure
 from siftrl.reports.scores import final_return, steps_to_level
 
 RESULTS = Path(__file__).parent / "results"
-MOVED_AT = {"InvertedPendulum-v5": 8_000, "Pendulum-v1": 8_000, "HalfCheetah-v5": 45_000}  # environment steps
+MOVED_AT = {"InvertedPendulum-v5": 20_000, "Pendulum-v1": 8_000, "HalfCheetah-v5": 45_000}  # environment steps
 N_BEFORE = 3  # evaluations
 COLOURS = {
     "sift": "tab:green", "sift-anew": "tab:olive", "oracle": "tab:purple", "anf": "tab:blue", "dense": "tab:red",
