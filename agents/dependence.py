@@ -34,8 +34,7 @@ def dependence(effects: np.ndarray, causes: np.ndarray, context: np.ndarray) -> 
         of which the context has left nothing, in units of 1. A degree of freedom is set aside for an effect's own past.
     """
     n = len(effects)
-    directions, sizes, _ = np.linalg.svd(without(context, causes), full_matrices=False)
-    directions = directions[:, sizes > 1e-4 * np.sqrt(n)]
+    directions = _directions(causes, context)
     degrees, rest = directions.shape[1], n - directions.shape[1] - context.shape[1] - 1
     variance = np.square(effects).sum(0)
     if degrees == 0 or rest < 1:
@@ -46,12 +45,19 @@ def dependence(effects: np.ndarray, causes: np.ndarray, context: np.ndarray) -> 
     return statistic, stats.f.sf(statistic, degrees, rest)
 
 
+def _directions(causes: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of what the context leaves of causes: ``(n, rank)``."""
+    directions, sizes, _ = np.linalg.svd(without(context, causes), full_matrices=False)
+    return directions[:, sizes > 1e-4 * np.sqrt(len(causes))]
+
+
 def over_time(effects: np.ndarray, causes: np.ndarray, context: np.ndarray, rate: float) -> np.ndarray:
     """P-values of each effect's dependence on all causes, given the context, where both may be correlated over time.
 
     For those that look significant the statistic is compared with its mean over shifts in time that leave no true
     dependence: that many times fewer independent transitions there are.
     """
+    causes = _directions(causes, context)  # shifted in time, columns that repeat others would no longer count as one
     statistic, p_values = dependence(effects, causes, context)
     candidates = np.flatnonzero(p_values <= rate)
     if candidates.size:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import nn
 
 from ..sparse.convert import layer_seed
@@ -20,8 +21,9 @@ _TAG = "reader"  # keeps these draws apart from those of the links at the start
 class FeatureReader(BaseCallback):
     """Base of callbacks that link the first layers of SAC's or TD3's actor and critics to features that they choose.
 
-    Chosen features are linked to all neurons of the first layers; links to others do not exist. Logs ``reader/features``
-    (how many are read) and ``reader/moves``.
+    Chosen features are linked to all neurons of the first layers; links to others do not exist. A model that was trained
+    like that before goes on with the features that it reads. Logs ``reader/features`` (how many are read) and
+    ``reader/moves``.
 
     Args:
         verbose: See SB3.
@@ -31,20 +33,38 @@ class FeatureReader(BaseCallback):
         n_moves: How often what is read has been chosen anew after the first time.
 
     Raises:
-        ValueError: When training starts, if a first layer is not sparse.
+        ValueError: When training starts, if a first layer is not sparse, or observations are not vectors.
     """
 
     def __init__(self, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.accepted: np.ndarray | None = None
         self.n_moves = 0
+        self._taken_up: OffPolicyAlgorithm | None = None
 
     def _init_callback(self) -> None:
+        if len(self.model.observation_space.shape) != 1:
+            raise ValueError(
+                f"observations must be vectors to choose among their features, got {self.model.observation_space}"
+            )
         for name, layer in self._first_layers().items():
             if not isinstance(layer, SparseLinear):
                 raise ValueError(f"the first layer of {name} must be sparse to choose what it reads: give it input_density")
-        if self.accepted is None:
-            self.accepted = np.zeros(self.model.observation_space.shape[0], bool)
+        if self._taken_up is not self.model:
+            self._take_up()
+            self._taken_up = self.model
+
+    def _take_up(self) -> None:
+        """Begin with a model that this callback has not trained yet."""
+        self.accepted, self.n_moves = self._read_already(), 0
+
+    def _read_already(self) -> np.ndarray:
+        """The features that a trained model reads, if it reads those alone and all in each network; else none."""
+        n_features = self.model.observation_space.shape[0]
+        layers = list(self._first_layers().values())
+        read = layers[0].topology.fan_out()[:n_features] > 0
+        is_chosen = all((layer.topology.fan_out()[:n_features] == read * layer.out_features).all() for layer in layers)
+        return read & (is_chosen and self.model._n_updates > 0)
 
     def get_state(self) -> dict[str, Any]:
         """What is read, and how often that was chosen anew, as plain values and arrays."""

@@ -5,33 +5,57 @@ from __future__ import annotations
 import numpy as np
 import torch as th
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+
+class RememberedNoise(VectorizedActionNoise):
+    """Action noise, of each environment its own, that remembers what it gave last."""
+
+    def __call__(self) -> np.ndarray:
+        self.last = super().__call__()
+        return self.last
+
+
+def remember_draws(model: OffPolicyAlgorithm) -> None:
+    """Have SAC or TD3 keep what :func:`impulses` reads.
+
+    Raises:
+        ValueError: If SAC explores otherwise than by drawing each action.
+    """
+    if getattr(model, "use_sde", False):
+        raise ValueError("use_sde must be False for an agent that sifts, which reads the draws of single actions")
+    noise = model.action_noise
+    if noise is None or isinstance(noise, RememberedNoise):
+        return
+    is_vectorized = isinstance(noise, VectorizedActionNoise)
+    model.action_noise = RememberedNoise(noise.base_noise if is_vectorized else noise, model.n_envs)
+    if is_vectorized:
+        model.action_noise.noises = noise.noises
 
 
 def impulses(model: OffPolicyAlgorithm, actions: np.ndarray, is_warm_up: bool) -> np.ndarray:
     """The random part of actions that SAC or TD3, stock SB3's or ours, has just drawn.
 
     Args:
-        model: Which drew them, with its policy as it then was.
+        model: Which drew them, with its policy as it then was, and after :func:`remember_draws`.
         actions: float32 ``(n_envs, n_actions)``, each in [-1, 1], as they go into the replay.
         is_warm_up: Whether they were drawn uniformly, before the policy has a say.
 
     Returns:
-        float32 ``(n_envs, n_actions)``: in the warm-up the actions; then SAC's standard normal draws, and what TD3's
-        exploration noise left of itself within the bounds.
+        float32 ``(n_envs, n_actions)``: in the warm-up the actions; then SAC's standard normal draws, or TD3's exploration
+        noise before bounds cut it off, which would leave the more of it the less the policy means to do; 0 without any.
 
     Raises:
-        ValueError: If SAC explores otherwise than by drawing each action.
+        ValueError: If the policy has acted since.
     """
     if is_warm_up:
         return actions.astype(np.float32)
     distribution = getattr(model.actor, "action_dist", None)
-    if distribution is None:
-        observations = th.as_tensor(model._last_obs, device=model.device)
-        with th.no_grad():
-            return (actions - model.actor(observations).cpu().numpy()).astype(np.float32)
-    if type(distribution) is not SquashedDiagGaussianDistribution:
-        raise ValueError("use_sde must be False for an agent that sifts, which reads the draws of single actions")
-    normal = distribution.distribution
+    if not isinstance(distribution, SquashedDiagGaussianDistribution):
+        return np.zeros_like(actions, np.float32) if model.action_noise is None else np.float32(model.action_noise.last)
+    normal, drawn = distribution.distribution, distribution.gaussian_actions
+    if drawn is normal.mean or len(drawn) != len(actions):
+        raise ValueError("callback must have an agent that sifts before what lets its policy act, such as an evaluation")
     with th.no_grad():
-        return ((distribution.gaussian_actions - normal.mean) / normal.stddev).cpu().numpy()
+        return ((drawn - normal.mean) / normal.stddev).cpu().numpy()

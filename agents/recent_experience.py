@@ -34,6 +34,7 @@ class RecentExperience:
         self.n_recorded = 0
         self._impulses = np.zeros((self.n_rows(n_steps), model.n_envs, model.action_space.shape[0]), np.float32)
         self._first = 0  # of what is recorded, the first row that is shown
+        self._paused_at = self._place()
 
     def get_state(self) -> dict[str, Any]:
         """The impulses and the counts; the transitions are the replay's own."""
@@ -48,6 +49,19 @@ class RecentExperience:
         self._impulses[self.n_recorded % len(self._impulses)] = impulses
         self.n_recorded += 1
 
+    def drop_last(self) -> None:
+        """Forget the newest impulses: their transition has not come into the replay."""
+        self.n_recorded -= 1
+
+    def pause(self) -> None:
+        """Training ends, maybe for now."""
+        self._paused_at = self._place()
+
+    def go_on(self) -> None:
+        """Training goes on; where the replay has changed in between, nothing is shown from before."""
+        if self._paused_at != self._place():
+            self.begin_with(0)
+
     def begin_with(self, n_steps: int) -> None:
         """From now on show nothing from before the newest environment steps, so many."""
         self._first = self.n_recorded - self.n_rows(n_steps)
@@ -58,12 +72,16 @@ class RecentExperience:
 
     def rows(self, n_steps: int) -> np.ndarray:
         """Where the replay has the newest environment steps, at most so many: int64 ``(n_rows,)``, the newest last."""
-        return newest_rows(self.model.replay_buffer, min(self.n_rows(n_steps), self.n_recorded - self._first))
+        n_rows = min(self.n_rows(n_steps), self.n_recorded - self._first, len(self._impulses))
+        return newest_rows(self.model.replay_buffer, n_rows)
 
     def transitions(self, n_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Both observations and the action of the newest environment steps, at most so many: float32 ``(n, …)`` each."""
         rows, buffer = self.rows(n_steps), self.model.replay_buffer
         return *observed(buffer, rows), buffer.actions[rows].reshape(len(rows) * buffer.n_envs, -1)
+
+    def _place(self) -> tuple[int, bool]:
+        return self.model.replay_buffer.pos, self.model.replay_buffer.full
 
     def experience(self, n_steps: int) -> Experience:
         """The newest environment steps, at most so many, as :func:`~siftrl.agents.screening.screen` examines them."""

@@ -45,14 +45,21 @@ class Finding(NamedTuple):
     Attributes:
         accepted: bool ``(n_features,)``: those that matter, at the false discovery rate asked for.
         p_values: float64 ``(n_features,)``: how likely noise would look as relevant, each on its own.
+        responsive: bool ``(n_features,)``: those of the accepted ones that answered to actions themselves.
     """
 
     accepted: np.ndarray
     p_values: np.ndarray
+    responsive: np.ndarray
 
 
 def screen(
-    experience: Experience, known: np.ndarray | None = None, false_discovery_rate: float = 0.001, max_rounds: int = 8
+    experience: Experience,
+    known: np.ndarray | None = None,
+    false_discovery_rate: float = 0.001,
+    max_rounds: int = 8,
+    *,
+    responsive: np.ndarray | None = None,
 ) -> Finding:
     """Find the features that belong to the task among those that do not.
 
@@ -63,7 +70,8 @@ def screen(
       the accepted features foretell; or
     * if the size of its change does, or depends on a product of what the impulses of the last steps add up to: an angle's
       cosine goes up or down with the same speed, and a speed is what impulses have left; or
-    * if its value helps to foretell the reward, or the next values of accepted features.
+    * if its value helps to foretell the reward, or the next values of accepted features that answered to actions themselves:
+      whatever was accepted for its own forecasts would bring in all that resembles it.
 
     The first two tests are valid for any noise that actions do not reach, however it is distributed and correlated, copies
     of the task that someone else controls included: they assume little but that the impulses are random. The third one finds
@@ -78,6 +86,7 @@ def screen(
         known: bool ``(n_features,)``: features that are accepted already. None: none.
         false_discovery_rate: Expected share of noise features among the accepted ones, in (0, 1).
         max_rounds: After so many rounds nothing further is looked for.
+        responsive: bool ``(n_features,)``: which of the known features have answered to actions. None: all.
 
     Returns:
         What was found; p-values are those of the last round, for the known features too.
@@ -113,7 +122,9 @@ def screen(
     momenta = _products(_momenta(impulses, experience.n_envs))
     levels = _levels(experience.episodes, n)
     accepted = np.zeros(n_features, bool) if known is None else known
-    responsive, response = accepted, np.zeros(n_features)
+    responsive = accepted if responsive is None else responsive & accepted
+    response = np.zeros(n_features)
+    response[accepted] = _response(here[:, accepted], there[:, accepted], impulses)
     for _ in range(max_rounds):
         strongest = np.flatnonzero(accepted)[np.argsort(-response[accepted], kind="stable")[:_N_STRONGEST]]
         causes = np.hstack([impulses, *(_scaled(impulses * here[:, [feature]]) for feature in strongest)])
@@ -132,11 +143,12 @@ def screen(
         examined = [_examined(grounds, *(part[..., block] for part in (here, there, size, accepted))) for block in blocks]
         response, responding, foretelling = (np.concatenate(part) for part in zip(*examined, strict=True))
         p_values = least(responding, foretelling)
-        found = (stats.false_discovery_control(p_values) <= false_discovery_rate) & ~accepted
-        if not found.any():
+        found = stats.false_discovery_control(p_values) <= false_discovery_rate
+        answering = found & (responding <= foretelling)
+        if not (found & ~accepted).any() and not (answering & ~responsive).any():
             break
-        accepted, responsive = accepted | found, responsive | (found & (responding <= foretelling))
-    return Finding(accepted, p_values)
+        accepted, responsive = accepted | found, responsive | answering
+    return Finding(accepted, p_values, responsive)
 
 
 class _Grounds(NamedTuple):
@@ -177,6 +189,13 @@ def _examined(
     carried = over_time(size, grounds.momenta, context, grounds.rate)
     foretelling = over_time(without(grounds.steady, here), grounds.surprise, grounds.steady, grounds.rate)
     return response, least(direct, mediated, in_size, carried), foretelling
+
+
+def _response(here: np.ndarray, there: np.ndarray, impulses: np.ndarray) -> np.ndarray:
+    """How strongly accepted features respond to the impulses, given each other."""
+    context = basis(here)
+    change = without(context, _scaled(without(context, there), least_std=math.sqrt(_SMALL)))
+    return dependence(change, impulses, context)[0]
 
 
 def _momenta(impulses: np.ndarray, n_envs: int) -> np.ndarray:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
 from .change_point import change_point
 from .feature_reader import FeatureReader
-from .impulses import impulses
+from .impulses import impulses, remember_draws
 from .recent_experience import RecentExperience
 from .recognition import Match, Signatures, recognise, signatures
 from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder
-from .screening import screen
+from .screening import Finding, screen
 from .watch import Watch
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
+_LONG = 100_000  # steps of every environment: more than an episode has
 _BLOCK = 500  # rows that are looked at in one piece
 _REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
-_STATE = ("n_examinations", "next", "known", "suspected", "usual_start")
+_STATE = ("n_examinations", "next", "responsive", "settled")
+
+
+class _Experiment(NamedTuple):
+    """An experiment that is going on: where it began, what answered when it did, and what it interrupts.
+
+    Attributes:
+        began_at: Rows that had been recorded.
+        suspected: bool ``(n_features,)``: what answered in their place; none where a forecast failed.
+        usual_start: The model's ``learning_starts`` otherwise.
+    """
+
+    began_at: int
+    suspected: np.ndarray
+    usual_start: int
 
 
 class Sift(FeatureReader):
@@ -34,9 +50,10 @@ class Sift(FeatureReader):
     An accepted feature stays, until the sensors have moved. That is suspected when, over 50 steps, a linear forecast of what
     is read fails as it never did (:mod:`~siftrl.agents.forecast`), or when of the features that answer in the last period
     more are new than known, and most of those known are not among them. Then the agent acts at random for
-    ``experiment_steps`` environment steps, without updates. If by the same measure the sensors are where they were, all goes
-    on as before, and features that had raised the suspicion are read too. Otherwise it compares how features respond with
-    how they did at the first examination, or in the experiment after the last move (:mod:`~siftrl.agents.recognition`). If
+    ``experiment_steps`` environment steps, rounded up to whole rollouts, without updates. If by the same measure the sensors
+    are where they were, or nothing answers at all, all goes on as before, features that had raised the suspicion are read
+    too, and failing forecasts are not followed for ten times as long. Otherwise it compares how features respond with how
+    they did when they were found, or in the experiment after the last move (:mod:`~siftrl.agents.recognition`). If
     it is sure of at least half of those that it read, their links move with them, links to other features start at zero, and
     earlier transitions are replayed with the recognised features in their new places. Otherwise, and always with
     ``recognise=False``, the first layers are drawn anew, and the replay forgets what was seen before the experiment.
@@ -60,8 +77,8 @@ class Sift(FeatureReader):
         n_recognised: How many were recognised when they last did.
 
     Raises:
-        ValueError: If an argument is out of its range; or, when training starts, if a first layer is not sparse, or the
-            replay cannot be looked into.
+        ValueError: If an argument is out of its range; when training starts, if a first layer is not sparse, the replay
+            cannot be looked into, or SAC explores by ``use_sde``; later, if a callback before this one lets the policy act.
 
     Source:
         Ours; for the examination see :mod:`siftrl.agents.screening`. What it assumes stands there.
@@ -97,30 +114,35 @@ class Sift(FeatureReader):
         self.period_steps, self.window_steps = period_steps, window_steps
         self.false_discovery_rate = false_discovery_rate
         self.recognise, self.experiment_steps = recognise, experiment_steps
-        self.n_experiments, self.n_recognised = 0, 0
-        self._recent: RecentExperience | None = None
-        self._n_examinations = 0
-        self._signatures: Signatures | None = None
-        self._suspected: np.ndarray | None = None  # what answered when a move was suspected; none where a forecast failed
-        self._usual_start: int | None = None  # the model's learning_starts, while there is an experiment
 
     def _init_callback(self) -> None:
+        remember_draws(self.model)
+        goes_on = self._taken_up is self.model
         super()._init_callback()
-        if self._recent is not None:  # training goes on
-            self._recent.model = self.model
-            if self._usual_start is not None:
-                self.model.learning_starts = self._next
-            return
+        if goes_on:
+            self._recent.go_on()
+            if self._experiment is not None:
+                self._act_at_random()
+
+    def _take_up(self) -> None:
+        super()._take_up()
+        self.n_experiments, self.n_recognised = 0, 0
         self._recent = RecentExperience(self.model, max(self.window_steps, self.experiment_steps))
         self._watch = Watch(self._recent)
-        self._next = max(self.model.learning_starts, self.num_timesteps + _FEWEST_STEPS)
-        self._known = self.accepted
+        self._experiment: _Experiment | None = None
+        self._signatures: Signatures | None = None
+        self._n_examinations = 0
+        steps_to_go = max(self.model.learning_starts - self.model.num_timesteps, _FEWEST_STEPS)
+        self._next = self._recent.n_rows(steps_to_go)  # rows recorded when an examination or the end of an experiment is due
+        self._responsive = np.zeros_like(self.accepted)  # those that answered to actions themselves
+        self._settled = self.accepted  # by which a move is told: in the period of one, not what has been linked in it
 
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
         own = {name: getattr(self, f"_{name}") for name in _STATE}
         parts = {"recent": self._recent.get_state(), "watch": self._watch.get_state()}
         parts["signatures"] = self._signatures and self._signatures._asdict()
+        parts["experiment"] = self._experiment and self._experiment._asdict()
         counts = {"n_experiments": self.n_experiments, "n_recognised": self.n_recognised}
         return {**super().get_state(), **own, **parts, **counts}
 
@@ -133,105 +155,120 @@ class Sift(FeatureReader):
         self._signatures = state["signatures"] and Signatures(**state["signatures"])
         self._recent.set_state(state["recent"])
         self._watch.set_state(state["watch"])
-        if self._usual_start is not None:
-            self.model.learning_starts = self._next
+        self._experiment = state["experiment"] and _Experiment(**state["experiment"])
+        if self._experiment is not None:
+            self._act_at_random()
 
     def _on_step(self) -> bool:
         # Not the model's own number: that may have changed since these steps began.
         is_warm_up = self.num_timesteps - self.training_env.num_envs < self.locals["learning_starts"]
         self._recent.record(impulses(self.model, self.locals["buffer_actions"], is_warm_up))
+        self._is_in_replay = False
         self.logger.record("reader/experiments", self.n_experiments)
         self.logger.record("reader/recognised", self.n_recognised)
         return super()._on_step()
 
-    def _on_rollout_start(self) -> None:
-        # Now the replay holds every transition whose impulse was recorded.
-        if self.num_timesteps >= self._next:
-            self._next = self.num_timesteps + self.period_steps
-            if self._usual_start is None:
+    def _on_rollout_end(self) -> None:
+        # Now the replay holds every transition whose impulse was recorded; whether to update, and how to act next, SB3 asks
+        # after this.
+        self._is_in_replay = True
+        is_due = self._recent.n_recorded >= self._next
+        if self._experiment is None and self._watch.notices():
+            self._begin_experiment(np.zeros_like(self.accepted), self.accepted)
+        elif is_due:
+            self._next = self._recent.n_recorded + self._recent.n_rows(self.period_steps)
+            if self._experiment is None:
                 self.examine()
             else:
                 self._conclude_experiment()
             self._watch.expect(np.flatnonzero(self.accepted), self.window_steps)
-        elif self._usual_start is None and self._watch.notices():
-            self._suspected, self._known = np.zeros_like(self.accepted), self.accepted
-
-    def _on_rollout_end(self) -> None:
-        # From the next step on SB3 draws random actions, and it does not update: what it would learn from is confused.
-        if self._suspected is not None and self._usual_start is None:
-            self.n_experiments += 1
-            self._usual_start = self.model.learning_starts
-            self._next = self.num_timesteps + self.experiment_steps
-        if self._usual_start is not None:
-            self.model.learning_starts = max(self._next, self.num_timesteps)  # the last steps may go beyond it
 
     def _on_training_end(self) -> None:
-        if self._usual_start is not None:
-            self.model.learning_starts = self._usual_start
+        if not self._is_in_replay:  # another callback has ended training within a step
+            self._recent.drop_last()
+        self._recent.pause()
+        if self._experiment is not None:
+            self.model.learning_starts = self._experiment.usual_start
 
     def examine(self) -> None:
         """Examine the features in the newest transitions, and link the networks to those that are accepted."""
         self._n_examinations += 1
-        # In the period of a move old and new ones answer, and the new ones are linked: they are not known before the next.
-        known, self._known = self._known, self.accepted
-        recent = screen(self._recent.experience(self.period_steps), None, self._rate()).accepted
-        if _are_others(recent, known):
-            self._suspected, self._known = recent, known
+        # In the period of a move old and new ones answer, and the new ones are linked: a move is told by those from before.
+        settled, self._settled = self._settled, self.accepted
+        recent = screen(self._recent.experience(self.period_steps), false_discovery_rate=self._rate())
+        if _are_others(recent.accepted, settled):
+            self._begin_experiment(recent.accepted, settled)
             return
         if not self.accepted.any():
-            self._follow(recent)
-        accepted = screen(self._recent.experience(self.window_steps), self.accepted, self._rate()).accepted
+            self._read_first(recent)
+        experience = self._recent.experience(self.window_steps)
+        found = screen(experience, self.accepted, self._rate(), responsive=self._responsive)
         if not self.accepted.any():
-            self._follow(accepted)
-        elif (accepted & ~self.accepted).any():
-            self.link(self.accepted | accepted)
-        if self._signatures is None and self.accepted.any():
-            self._signatures = self._measure(self.window_steps)
+            self._read_first(found)
+        elif (found.accepted & ~self.accepted).any():
+            self.link(found.accepted)
+        self._responsive = found.responsive
+        if self.accepted.any():
+            self._remember()
+
+    def _read_first(self, found: Finding) -> None:
+        if found.accepted.any():
+            self.start_anew(found.accepted)
+            self._settled, self._responsive = found.accepted, found.responsive
+
+    def _begin_experiment(self, suspected: np.ndarray, settled: np.ndarray) -> None:
+        self.n_experiments += 1
+        self._settled = settled
+        self._experiment = _Experiment(self._recent.n_recorded, suspected, self.model.learning_starts)
+        self._next = self._recent.n_recorded + self._recent.n_rows(self.experiment_steps)
+        self._act_at_random()
+
+    def _act_at_random(self) -> None:
+        # SB3 settles before a rollout which of its actions are random, and does not update before those are over: what it
+        # would learn from is confused. The rollout in which the experiment ends is random as a whole.
+        frequency, unit = self.model.train_freq
+        rows = self._next - self._recent.n_recorded + (frequency if unit is TrainFrequencyUnit.STEP else _LONG)
+        self.model.learning_starts = self.model.num_timesteps + rows * self.training_env.num_envs
 
     def _conclude_experiment(self) -> None:
         """Follow sensors that have moved, if they have: with what was learnt, if they are recognised."""
-        self.model.learning_starts, self._usual_start = self._usual_start, None
-        suspected, self._suspected = self._suspected, None
-        found = screen(self._recent.experience(self.experiment_steps), None, self.false_discovery_rate / 2).accepted
-        if not found.any():
-            found = suspected
-        if not _are_others(found, self._known):
-            if (suspected & ~self.accepted).any():
-                self.link(self.accepted | suspected)
-            self._known = self.accepted
+        experiment, self._experiment = self._experiment, None
+        self.model.learning_starts = experiment.usual_start
+        n_steps = (self._recent.n_recorded - experiment.began_at) * self.training_env.num_envs
+        found = screen(self._recent.experience(n_steps), false_discovery_rate=self.false_discovery_rate / 2)
+        now = found.accepted if found.accepted.any() else experiment.suspected
+        if not _are_others(now, self._settled):
+            if (experiment.suspected & ~self.accepted).any():
+                self.link(self.accepted | experiment.suspected)
+            self._settled = self.accepted
             self._watch.rest(_REST * self.experiment_steps)
             return
-        self._n_examinations = 1
-        self._recent.begin_with(self.experiment_steps)
-        before, self._signatures = self._signatures, self._measure(self.experiment_steps, found)
-        if not self.recognise:
-            self._follow(found)
-            return
+        self._recent.begin_with(n_steps)
+        before, self._signatures = self._signatures, self._measure(n_steps, now)
+        match = self._recognised(before)
+        if 2 * len(match.old) < max(self._settled.sum(), 1):
+            self.start_anew(now)
+            buffer = self.model.replay_buffer
+            forget_oldest(buffer, n_filled(buffer) - len(self._recent.rows(n_steps)))
+        else:
+            self._reorder_replay(match, self.accepted | now, n_steps)
+            self.carry(now, match.old, match.new)
+        self._n_examinations, self._settled, self._responsive = 1, now, now & found.responsive
+
+    def _recognised(self, before: Signatures | None) -> Match:
+        """The sensors that it is sure of, among those before and those that are read from now on."""
+        self.n_recognised = 0
+        if not self.recognise or before is None:
+            return Match(*np.empty((2, 0), np.int64), np.empty(0))
         match = recognise(before, self._signatures)
         match = Match(*(part[match.margins >= _SURE] for part in match))
         self.n_recognised = len(match.old)
-        if 2 * self.n_recognised < self._known.sum():
-            self._follow(found)
-            return
-        self._reorder_replay(match, self.accepted | found)
-        self.carry(found, match.old, match.new)
-        self._known = found
+        return match
 
-    def _follow(self, accepted: np.ndarray) -> None:
-        """Read these features instead of those that are read, if there are any."""
-        if not accepted.any():
-            return
-        self.start_anew(accepted)
-        self._known = accepted
-        if self.n_moves:
-            self._n_examinations = 1
-            buffer = self.model.replay_buffer
-            forget_oldest(buffer, n_filled(buffer) - len(self._recent.rows(self.period_steps)))
-
-    def _reorder_replay(self, match: Match, features: np.ndarray) -> None:
+    def _reorder_replay(self, match: Match, features: np.ndarray, n_steps: int) -> None:
         """Show the sensors of a match in their new places in all transitions from before the move."""
         buffer, n_envs = self.model.replay_buffer, self.training_env.num_envs
-        n_after, n_period = self._recent.n_rows(self.experiment_steps), self._recent.n_rows(self.period_steps)
+        n_after, n_period = self._recent.n_rows(n_steps), self._recent.n_rows(self.period_steps)
         rows = newest_rows(buffer, n_after + (_OLD_PERIODS + 1) * n_period)
         n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, 1)
         changes = np.concatenate(
@@ -247,10 +284,18 @@ class Sift(FeatureReader):
         here, there = observed(self.model.replay_buffer, rows)
         return there[:, features] - here[:, features]
 
-    def _measure(self, n_steps: int, features: np.ndarray | None = None) -> Signatures:
-        """How these features, or those that are read, respond in the newest transitions."""
-        features = np.flatnonzero(self.accepted if features is None else features)
-        return signatures(*self._recent.transitions(n_steps), features)
+    def _remember(self) -> None:
+        """How features respond that are read and were not remembered yet."""
+        measured = self._measure(self.window_steps, self.accepted)
+        if self._signatures is not None:
+            is_new = ~np.isin(measured.features, self._signatures.features)
+            parts = zip(self._signatures, measured, strict=True)
+            measured = Signatures(*(np.concatenate([old, new[is_new]]) for old, new in parts))
+        self._signatures = measured
+
+    def _measure(self, n_steps: int, features: np.ndarray) -> Signatures:
+        """How these features, bool, respond in the newest transitions."""
+        return signatures(*self._recent.transitions(n_steps), np.flatnonzero(features))
 
     def _rate(self) -> float:
         # Adds up to the whole rate, however often features are examined.

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch as th
 from siftrl.agents import SAC, TD3
-from siftrl.agents.impulses import impulses
-from stable_baselines3.common.noise import NormalActionNoise
+from siftrl.agents.impulses import impulses, remember_draws
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 
 
 def collected(model, n_steps=3):
@@ -15,6 +16,9 @@ def collected(model, n_steps=3):
     seen = []
 
     class Look(BaseCallback):
+        def _init_callback(self):
+            remember_draws(self.model)
+
         def _on_step(self):
             actions = self.locals["buffer_actions"]
             seen.append((self.model._last_obs.copy(), actions, impulses(self.model, actions, is_warm_up=False)))
@@ -37,16 +41,43 @@ def test_the_policy_and_the_draws_give_the_actions_of_sac():
         np.testing.assert_allclose(actions, expected, atol=1e-5)
 
 
-def test_td3_leaves_its_exploration_noise_within_the_bounds():
-    noise = NormalActionNoise(np.zeros(1), np.full(1, 0.1))
+def test_td3s_are_its_exploration_noise_before_the_bounds_cut_it_off():
+    noise = NormalActionNoise(np.zeros(1), np.full(1, 1.0))
     model = TD3("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, seed=0, action_noise=noise)
-    for observations, actions, drawn in collected(model, 20):
+    seen = collected(model, 40)
+    for observations, actions, drawn in seen:
+        meant = model.actor(th.as_tensor(observations)).detach().numpy()
+        np.testing.assert_allclose(np.clip(meant + drawn, -1, 1), actions, atol=1e-6)
+    assert max(np.abs(drawn).max() for *_, drawn in seen) > 1.5
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_each_environment_has_exploration_noise_of_its_own(vectorize):
+    noise = NormalActionNoise(np.zeros(1), np.full(1, 0.1))
+    noise = VectorizedActionNoise(noise, 3) if vectorize else noise
+    env = make_vec_env("Pendulum-v1", 3)
+    model = TD3("SparseMlpPolicy", env, learning_starts=0, gradient_steps=0, seed=0, action_noise=noise)
+    for observations, actions, drawn in collected(model, 6):
         meant = model.actor(th.as_tensor(observations)).detach().numpy()
         np.testing.assert_allclose(meant + drawn, actions, atol=1e-6)
-        assert np.abs(drawn).max() < 0.6
+        assert len(set(drawn[:, 0])) == 3
+
+
+def test_without_exploration_noise_td3_has_none():
+    model = TD3("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, seed=0)
+    assert all((drawn == 0).all() for *_, drawn in collected(model))
 
 
 def test_state_dependent_exploration_is_refused():
     model = SAC("SparseMlpPolicy", "Pendulum-v1", use_sde=True)
     with pytest.raises(ValueError, match="use_sde must be False"):
+        remember_draws(model)
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_a_policy_that_has_acted_since_is_an_error(n_envs):
+    model = SAC("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, seed=0)
+    model.learn(2)
+    model.predict(np.zeros((n_envs, 3), np.float32), deterministic=n_envs == 1)
+    with pytest.raises(ValueError, match="before what lets its policy act"):
         impulses(model, np.zeros((1, 1), np.float32), is_warm_up=False)

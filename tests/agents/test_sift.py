@@ -6,6 +6,7 @@ import stable_baselines3 as sb3
 import torch as th
 from siftrl.agents import SAC, TD3, SparseSACPolicy
 from siftrl.agents.networks import first_layer, networks, target_networks
+from siftrl.agents.oracle import Oracle
 from siftrl.agents.recent_experience import RecentExperience
 from siftrl.agents.recognition import recognise
 from siftrl.agents.replay import NoiseReplayBuffer
@@ -169,7 +170,7 @@ def test_a_move_that_forecasts_do_not_show_is_noticed_by_what_answers(monkeypatc
 def test_after_a_false_alarm_all_goes_on_as_before_and_the_next_is_not_listened_to_for_a_while(monkeypatch):
     class Counting(Sift):
         def _on_step(self):
-            n_random.append(self._usual_start is not None)
+            n_random.append(self._experiment is not None)
             return super()._on_step()
 
     n_random = []
@@ -188,7 +189,7 @@ def test_features_that_answer_late_are_no_move_however_many():
     model, sift = trained(gradient_steps=0)
     few = np.arange(110) < 3
     sift.link(few)
-    sift._known = few
+    sift._settled = few
     model.learn(1_200, callback=sift, reset_num_timesteps=False)
     assert sift.accepted.nonzero()[0].tolist() == list(range(11))
     assert (sift.n_experiments, sift.n_moves) == (0, 0)
@@ -197,8 +198,8 @@ def test_features_that_answer_late_are_no_move_however_many():
 def test_what_raised_a_false_alarm_is_read_and_raises_no_second_one(monkeypatch):
     others = (np.arange(110) >= 20) & (np.arange(110) < 24)
 
-    def answering(experience, known, rate):
-        finding = screen(experience, known, rate)
+    def answering(experience, known=None, false_discovery_rate=0.001, **kwargs):
+        finding = screen(experience, known, false_discovery_rate, **kwargs)
         is_recent = known is None and len(experience.rewards) == 500 and sift.accepted.any()
         return finding._replace(accepted=others) if is_recent else finding
 
@@ -219,13 +220,13 @@ def test_training_that_ends_in_an_experiment_leaves_the_model_as_it_was_and_goes
     assert sift.n_experiments == 1
     model.learn(400, callback=sift, reset_num_timesteps=False)
     assert model.learning_starts == WARM_UP
-    assert sift._usual_start is None
+    assert sift._experiment is None
 
 
 def test_in_the_experiment_actions_are_random_and_nothing_is_learnt():
     class Logging(Sift):
         def _on_step(self):
-            if self._usual_start is not None:
+            if self._experiment is not None:
                 drawn.append(self.locals["buffer_actions"][0].copy())
                 updates.add(self.model._n_updates)
             return super()._on_step()
@@ -291,11 +292,62 @@ def test_as_long_as_nothing_answers_nothing_changes(monkeypatch):
     assert np.array_equal(model.actor.latent_pi[0].topology.positions, before)
 
 
-def test_training_that_goes_on_keeps_what_was_found():
-    model, sift = trained()
+@pytest.mark.parametrize("reset", [False, True], ids=["counting on", "counting anew"])
+def test_training_that_goes_on_keeps_what_was_found_and_goes_on_examining(reset):
+    class Counting(Sift):
+        def examine(self):
+            examined.append(self._recent.n_recorded)
+            super().examine()
+
+    examined = []
+    model, sift = trained(sift=Counting(period_steps=500, window_steps=1_000), gradient_steps=0)
     accepted = sift.accepted.copy()
-    model.learn(3, callback=sift, reset_num_timesteps=False)
+    model.learn(1_100, callback=sift, reset_num_timesteps=reset)
     assert np.array_equal(sift.accepted, accepted)
+    assert examined == [WARM_UP, WARM_UP + 500, WARM_UP + 1_000]
+
+
+@pytest.mark.parametrize("reader", [lambda: Sift(period_steps=500, window_steps=1_000), Oracle], ids=["sift", "oracle"])
+def test_a_model_that_was_trained_like_that_goes_on_with_what_it_reads_and_has_learnt(reader):
+    model, _ = trained()
+    weights = first_layers(model)
+    model.gradient_steps, again = 0, reader()
+    model.learn(600, callback=again, reset_num_timesteps=False)
+    assert again.accepted.nonzero()[0].tolist() == list(range(11))
+    assert again.n_moves == 0
+    for name, array in first_layers(model).items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_one_callback_takes_up_a_second_model_from_the_start():
+    model, sift = trained()
+    other, _ = trained(sift=sift, env=make_ene("Hopper-v5", noise_fraction=0.8))
+    assert sift.accepted.shape == (55,)
+    assert read(other.actor.latent_pi[0]) == list(range(11))
+    assert read(model.actor.latent_pi[0]) == list(range(11))
+
+
+@pytest.mark.parametrize("train_freq", [64, (1, "episode")])
+def test_however_long_rollouts_are_nothing_is_learnt_before_the_first_examination(train_freq):
+    class Counting(Sift):
+        def start_anew(self, accepted):
+            n_updates.append(self.model._n_updates)
+            super().start_anew(accepted)
+
+    n_updates = []
+    sift = Counting(period_steps=500, window_steps=1_000)
+    model, _ = trained(sift=sift, n_steps=WARM_UP + 70, train_freq=train_freq, gradient_steps=2)
+    assert n_updates == [0]
+    assert model._n_updates > 0
+
+
+def test_a_trained_model_whose_sensors_have_moved_since_begins_anew():
+    model, _ = trained(env=moving(every=100_000))
+    model.env.env_method("set_permutation", 1)
+    model.gradient_steps, sift = 0, Sift(period_steps=500, window_steps=1_000)
+    model.learn(2_000, callback=sift, reset_num_timesteps=False)
+    assert (sift.n_experiments, sift.n_moves, sift.n_recognised) == (1, 1, 0)
+    assert sift.accepted.nonzero()[0].tolist() == np.sort(model.env.get_attr("relevant_features")[0]).tolist()
 
 
 @pytest.mark.parametrize(
