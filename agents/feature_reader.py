@@ -14,7 +14,10 @@ from ..sparse.convert import layer_seed
 from ..sparse.feature_links import link_features, move_features, redraw
 from ..sparse.linear import SparseLinear
 from .networks import first_layer, networks, target_networks
+from .replay_rows import observed
 
+_GAIN = 0.3  # of links of standardised features: see docs/decisions.md
+_LEAST_SHARE = 1e-3  # of the features' median standard deviation: what hardly moves is not blown up
 _TAG = "reader"  # keeps these draws apart from those of the links at the start
 
 
@@ -80,18 +83,33 @@ class FeatureReader(BaseCallback):
         self.logger.record("reader/moves", self.n_moves)
         return True
 
-    def start_anew(self, accepted: np.ndarray) -> None:
-        """Read these features from now on, with links drawn anew, and biases too where nothing was chosen before.
+    def start_anew(self, accepted: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Read these features from now on, with links drawn anew, and those of the actions too where none was chosen before.
 
         Args:
             accepted: bool ``(n_features,)``.
+            rows: int64 ``(n,)``: of the replay, where the features' means and standard deviations are measured. With them a
+                network starts as one whose inputs are standardised, and quietly. None: as one that reads them as they are.
         """
         is_first = not self.accepted.any()
         self.n_moves += not is_first
         self.link(accepted)
         for name, layer in self._first_layers().items():
             rng = np.random.default_rng([*layer_seed(th.initial_seed(), f"{_TAG}.{name}"), self.n_moves])
-            redraw(layer, rng, features=None if is_first else np.flatnonzero(accepted), targets=self._targets(name))
+            chosen = None if is_first else np.flatnonzero(accepted)
+            gains, centres = (None, None) if rows is None else self._gains_and_centres(layer, rows)
+            redraw(layer, rng, features=chosen, gains=gains, centres=centres, targets=self._targets(name))
+
+    def _gains_and_centres(self, layer: SparseLinear, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the links of each input of a first layer are multiplied by, and where they are to give nothing."""
+        gains, centres = np.ones(layer.in_features), np.zeros(layer.in_features)
+        read = np.flatnonzero(self.accepted)
+        seen = observed(self.model.replay_buffer, rows)[0][:, read].astype(np.float64)
+        std = seen.std(0)
+        moves = std > _LEAST_SHARE * np.median(std)
+        gains[read[moves]] = _GAIN / std[moves]
+        centres[read] = seen.mean(0)
+        return gains, centres
 
     def link(self, accepted: np.ndarray) -> None:
         """Read these features from now on; those that are read already go on as they are, links to others start at zero.

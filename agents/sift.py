@@ -213,7 +213,7 @@ class Sift(FeatureReader):
 
     def _read_first(self, found: Finding) -> None:
         if found.accepted.any():
-            self.start_anew(found.accepted)
+            self.start_anew(found.accepted, self._recent.rows(self.window_steps))
             self._settled, self._responsive = found.accepted, found.responsive
 
     def _begin_experiment(self, suspected: np.ndarray, settled: np.ndarray) -> None:
@@ -247,9 +247,9 @@ class Sift(FeatureReader):
         before, self._signatures = self._signatures, self._measure(n_steps, now)
         match = self._recognised(before)
         if 2 * len(match.old) < max(self._settled.sum(), 1):
-            self.start_anew(now)
-            buffer = self.model.replay_buffer
-            forget_oldest(buffer, n_filled(buffer) - len(self._recent.rows(n_steps)))
+            buffer, rows = self.model.replay_buffer, self._recent.rows(n_steps)
+            self.start_anew(now, rows)
+            forget_oldest(buffer, n_filled(buffer) - len(rows))
         else:
             self._reorder_replay(match, self.accepted | now, n_steps)
             self.carry(now, match.old, match.new)

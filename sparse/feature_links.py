@@ -98,22 +98,32 @@ def redraw(
     rng: np.random.Generator,
     *,
     features: np.ndarray | None = None,
+    gains: np.ndarray | None = None,
+    centres: np.ndarray | None = None,
     targets: Sequence[SparseLinear] = (),
 ) -> None:
-    """Draw weights anew, uniform in ``±1/sqrt(fan-in)`` as for a layer that has just been made.
+    """Draw weights and biases anew, uniform in ``±1/sqrt(fan-in)`` as for a layer that has just been made.
 
     Args:
         layer: The layer; what an optimiser keeps for it stays as it is.
         rng: Draws.
-        features: int64 ``(n,)``: those whose links are drawn. None: all, and the biases.
+        features: int64 ``(n,)``: those whose links are drawn. None: all.
+        gains: float64 ``(in_features,)``: what the links of each feature are multiplied by. None: 1.
+        centres: float64 ``(in_features,)``: where the new links of each feature are to give nothing: the biases take off
+            what they do. None: 0.
         targets: Layers with the same links, which get the same values.
     """
     topology = layer.topology
     bound = 1.0 / np.sqrt(np.maximum(topology.fan_in(), 1))
-    weight = torch.from_numpy(rng.uniform(-1.0, 1.0, topology.n_links) * bound[topology.neurons])
-    bias = torch.from_numpy(rng.uniform(-1.0, 1.0, topology.shape[0]) * bound)
-    chosen = torch.from_numpy(np.isin(topology.inputs, np.arange(topology.shape[1]) if features is None else features))
+    chosen = np.isin(topology.inputs, np.arange(topology.shape[1]) if features is None else features)
+    weight = rng.uniform(-1.0, 1.0, topology.n_links) * bound[topology.neurons]
+    bias = rng.uniform(-1.0, 1.0, topology.shape[0]) * bound
+    if gains is not None:
+        weight *= gains[topology.inputs]
+    if centres is not None:
+        given = np.where(chosen, weight * centres[topology.inputs], 0.0)
+        bias -= np.bincount(topology.neurons, given, topology.shape[0])
     for each in (layer, *targets):
-        each.weight[chosen] = weight[chosen].to(each.weight)
-        if features is None and each.bias is not None:
-            each.bias.copy_(bias)
+        each.weight[torch.from_numpy(chosen)] = torch.from_numpy(weight[chosen]).to(each.weight)
+        if each.bias is not None:
+            each.bias.copy_(torch.from_numpy(bias))

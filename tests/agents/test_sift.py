@@ -54,9 +54,24 @@ def test_after_the_warm_up_the_networks_read_the_task_and_nothing_else(algorithm
         assert layer.density < 1
         assert read(layer) == [*range(11), *([] if name == "actor" else range(110, 113))]
         assert (layer.topology.fan_out()[read(layer)] == 32).all()
-        assert layer.weight.abs().max() < 1.1 / np.sqrt(11)
+        assert layer.weight.unique().numel() > 32
     for name, network in target_networks(model).items():
         assert read(first_layer(network)) == read(first_layer(networks(model)[name]))
+
+
+def test_networks_start_quietly_as_if_their_inputs_were_standardised():
+    model, _ = trained(n_steps=WARM_UP + 1, gradient_steps=0)
+    seen = observed(model.replay_buffer, np.arange(WARM_UP))[0]
+    for name, network in networks(model).items():
+        layer = first_layer(network)
+        n_in = 11 + 3 * (name != "actor")
+        given = layer(th.nn.functional.pad(th.from_numpy(seen), (0, layer.in_features - 110))).detach().numpy()
+        assert (
+            np.abs(given.mean(0)).max() < 1 / np.sqrt(n_in) + 0.01
+        )  # a bias of its own, and nothing of the features' means
+        shares = layer.to_dense().detach().numpy()[:, :11] * seen[:, :11].std(0) * np.sqrt(n_in)
+        assert 0.25 < np.abs(shares).max() < 0.31
+        assert shares.std() == pytest.approx(0.3 / np.sqrt(3), rel=0.15)
 
 
 def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do():
@@ -330,9 +345,9 @@ def test_one_callback_takes_up_a_second_model_from_the_start():
 @pytest.mark.parametrize("train_freq", [64, (1, "episode")])
 def test_however_long_rollouts_are_nothing_is_learnt_before_the_first_examination(train_freq):
     class Counting(Sift):
-        def start_anew(self, accepted):
+        def start_anew(self, *args):
             n_updates.append(self.model._n_updates)
-            super().start_anew(accepted)
+            super().start_anew(*args)
 
     n_updates = []
     sift = Counting(period_steps=500, window_steps=1_000)

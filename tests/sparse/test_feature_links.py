@@ -113,8 +113,20 @@ def test_weights_drawn_anew_have_the_scale_of_the_fan_in_and_go_to_the_target():
 
 def test_links_of_other_features_stay_as_they_are():
     layer, _, _ = trained(10, 4, 1.0)
-    weight, bias = layer.weight.clone(), layer.bias.clone()
+    weight = layer.weight.clone()
     redraw(layer, np.random.default_rng(0), features=np.array([3]))
     changed = (layer.weight != weight).view(10, 4).all(1)
     assert changed.nonzero().flatten().tolist() == [3]
-    assert torch.equal(layer.bias, bias)
+
+
+@settings(max_examples=25)
+@given(n_in=st.integers(1, 30), n_out=st.integers(1, 9), density=st.floats(0.1, 1.0), seed=st.integers(0, 9))
+def test_new_links_have_the_gains_of_their_features_and_give_nothing_at_the_centres(n_in, n_out, density, seed):
+    layer, rng = SparseLinear(n_in, n_out, max(density, 1 / (n_in * n_out))), np.random.default_rng(seed)
+    gains, centres = rng.uniform(0.1, 10, n_in), rng.normal(0, 10, n_in)
+    redraw(layer, np.random.default_rng(seed))
+    weight, bias = layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()
+    redraw(layer, np.random.default_rng(seed), gains=gains, centres=centres)
+    np.testing.assert_allclose(layer.weight.detach(), weight * gains[layer.topology.inputs], rtol=1e-5)
+    at_centres = layer(torch.from_numpy(centres[None].astype(np.float32)))[0].detach()
+    np.testing.assert_allclose(at_centres, bias, atol=1e-3)
