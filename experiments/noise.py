@@ -18,20 +18,21 @@ from siftrl.reports.tables import comparison_table
 
 RESULTS = Path(__file__).parent / "results"
 COLOURS = {
-    "clean": "0.45", "oracle": "tab:purple", "sift": "tab:green", "anf": "tab:blue", "anf-fresh": "tab:cyan",
+    "clean": "0.45", "sift-clean": "0.7", "oracle": "tab:purple", "sift": "tab:green", "anf": "tab:blue", "anf-fresh": "tab:cyan",
     "dense": "tab:red",
 }  # fmt: skip
+CLEAN = ("clean", "sift-clean")
 
 
 def rows(n_timesteps: int) -> Iterator[dict[str, str]]:
     """The record's rows of runs of one length; those of the clean task stand beside those of each amount of noise."""
     with (RESULTS / "noise.csv").open(newline="") as file:
         found = [row for row in csv.DictReader(file) if int(row["n_timesteps"]) == n_timesteps]
-    tasks = sorted({(row["env"], row["noise"]) for row in found if row["method"] != "clean"})
+    tasks = sorted({(row["env"], row["noise"]) for row in found if row["method"] not in CLEAN})
     for method in COLOURS:
         for env, noise in tasks:
             for row in found:
-                if (row["method"], row["env"]) == (method, env) and (method == "clean" or row["noise"] == noise):
+                if (row["method"], row["env"]) == (method, env) and (method in CLEAN or row["noise"] == noise):
                     yield {**row, "task": f"{env}, {float(noise):.0%} noise"}
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     )
     (RESULTS / "noise.md").write_text(text)
     print(text)
-    curves_figure(gather_curves(found), colours=COLOURS, dashed=["clean"]).savefig(RESULTS / "noise.png", dpi=150)
+    curves_figure(gather_curves(found), colours=COLOURS, dashed=CLEAN).savefig(RESULTS / "noise.png", dpi=150)
 
 
 if __name__ == "__main__":
