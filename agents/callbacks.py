@@ -86,7 +86,8 @@ class SparsityMetrics(BaseCallback):
     def _on_training_start(self) -> None:
         self._next = self.num_timesteps + self.period_steps
         evolutions = getattr(self.model.policy, "evolutions", {})
-        self._explorations = {name: _Exploration(evolution) for name, evolution in evolutions.items()}
+        known = {exploration.evolution: exploration for exploration in self._explorations.values()}
+        self._explorations = {name: known.get(each) or _Exploration(each) for name, each in evolutions.items()}
         self._observe_anew()
         self._measure()
         self._record()
@@ -141,35 +142,35 @@ class _Exploration:
     """What the rewirings of an evolution did, and where there have been links since it was first looked at."""
 
     def __init__(self, evolution: Evolution) -> None:
-        self._evolution, self._n_rewirings = evolution, evolution.n_rewirings
+        self.evolution, self._n_rewirings = evolution, evolution.n_rewirings
         self._coverage = {path: Coverage(layer.topology) for path, layer in evolution.layers.items()}
 
     def look(self) -> None:
         """Count the links in that have grown since the last look."""
-        if self._evolution.n_rewirings != self._n_rewirings:
-            self._n_rewirings = self._evolution.n_rewirings
-            for path, layer in self._evolution.layers.items():
+        if self.evolution.n_rewirings != self._n_rewirings:
+            self._n_rewirings = self.evolution.n_rewirings
+            for path, layer in self.evolution.layers.items():
                 self._coverage[path].add(layer.topology)
 
     def get_state(self) -> dict[str, Any]:
         """Rewirings seen and the last one, and the places covered in each layer, as plain values and arrays."""
         return {
             "n_rewirings": self._n_rewirings,
-            "last": {path: asdict(rewiring) for path, rewiring in self._evolution.last.items()},
+            "last": {path: asdict(rewiring) for path, rewiring in self.evolution.last.items()},
             "coverage": {path: [layer.n_covered, layer.bits] for path, layer in self._coverage.items()},
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`."""
         self._n_rewirings = state["n_rewirings"]
-        self._evolution.last = {path: Rewiring(**rewiring) for path, rewiring in state["last"].items()}
+        self.evolution.last = {path: Rewiring(**rewiring) for path, rewiring in state["last"].items()}
         for path, (n_covered, bits) in state["coverage"].items():
             self._coverage[path].n_covered, self._coverage[path].bits = n_covered, bits
 
     @property
     def dense_gradient_share(self) -> float:
         """The share of updates in which the gradient of empty places is computed."""
-        recipe = self._evolution.recipe
+        recipe = self.evolution.recipe
         return min(recipe.grow.window_updates / recipe.schedule.period_updates, 1.0)
 
     def metrics(self) -> dict[str, float]:
@@ -177,7 +178,7 @@ class _Exploration:
         self.look()
         layers = self._coverage.values()
         covered = {"coverage": sum(layer.n_covered for layer in layers) / sum(layer.size for layer in layers)}
-        rewirings = list(self._evolution.last.values())
+        rewirings = list(self.evolution.last.values())
         if not rewirings:
             return covered
         return covered | {

@@ -6,6 +6,7 @@ python docs/methods.py
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ INTRODUCTION = """# Methods
 Every method is a function of a few lines in [recipes.py](../sparse/recipes.py), composed of a density rule, a drop rule, a
 grow rule and a schedule ([concepts](concepts.md)). Take one by its name, `--recipe rigl` or `recipe="rigl"`, replace parts
 of it (`density=`, `distribution=`, `recipe_kwargs=dict(period_updates=…)`), or compose your own `Recipe`. `Schedule()`
-replaces 5 % of the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. This
-page is made from the code by `make docs`.
+replaces 5 % of the links every 1 000 optimiser steps, for ever; the table shows what differs from a part's defaults. What
+the agents do that choose their features, `sift`, `sift-anew` and `oracle`, stands [on a page of its own](sift.md). This page
+is made from the code by `make docs`.
 """
 
 
@@ -39,6 +41,11 @@ def brief(part: Any) -> str:
     return f"{type(part).__name__}({', '.join(shown)})"
 
 
+def plain(docstring: str) -> str:
+    """A docstring as markdown, its roles as code."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", docstring.replace("``", "`"))
+
+
 def render() -> str:
     """The page."""
     lines = [INTRODUCTION, "| name | density | drop | grow | schedule |", "|---|---|---|---|---|"]
@@ -47,9 +54,9 @@ def render() -> str:
         cells = [f"`{brief(part)}`" if part else "" for part in (recipe.density, recipe.drop, recipe.grow, recipe.schedule)]
         lines.append(f"| [{name}](#{name}) | {' | '.join(cells)} |")
     for name, make in RECIPES.items():
-        lines += [f"\n## {name}\n", inspect.getdoc(make).replace("``", "`")]
+        lines += [f"\n## {name}\n", plain(inspect.getdoc(make))]
         if name in PRESETS:
-            lines.append(f"\n`--hparams paper`, notes: {PRESETS[name].deviation}.")
+            lines.append(f"\n`--recipe {name}`: {PRESETS[name].summary}. With `--hparams paper`: {PRESETS[name].deviation}.")
     return "\n".join(lines) + "\n"
 
 

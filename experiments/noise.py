@@ -18,8 +18,8 @@ from siftrl.reports.tables import comparison_table
 
 RESULTS = Path(__file__).parent / "results"
 COLOURS = {
-    "clean": "0.45", "sift-clean": "0.7", "oracle": "tab:purple", "sift": "tab:green", "anf": "tab:blue", "anf-fresh": "tab:cyan",
-    "dense": "tab:red",
+    "clean": "0.45", "sift-clean": "0.7", "oracle": "tab:purple", "sift": "tab:green", "anf": "tab:blue",
+    "anf-fresh": "tab:cyan", "dense": "tab:red",
 }  # fmt: skip
 CLEAN = ("clean", "sift-clean")
 
