@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from .feature_reader import FeatureReader
-from .replay_rows import n_filled, newest_rows
+from .replay_rows import newest_rows
+
+_MOST_STEPS = 2_500  # environment steps in which features are measured: as those that a new Sift examines
 
 
 class Oracle(FeatureReader):
@@ -60,6 +62,5 @@ class Oracle(FeatureReader):
         if self._places is not None:
             self.carry(real, self._places, places)
         elif (real != self.accepted).any():
-            buffer = self.model.replay_buffer
-            self.start_anew(real, newest_rows(buffer, n_filled(buffer)))
+            self.start_anew(real, newest_rows(self.model.replay_buffer, _MOST_STEPS // self.training_env.num_envs))
         self._places = places

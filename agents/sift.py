@@ -136,6 +136,7 @@ class Sift(FeatureReader):
         self._next = self._recent.n_rows(steps_to_go)  # rows recorded when an examination or the end of an experiment is due
         self._responsive = np.zeros_like(self.accepted)  # those that answered to actions themselves
         self._settled = self.accepted  # by which a move is told: in the period of one, not what has been linked in it
+        self._is_in_replay = True  # the transition of the newest impulses
 
     def get_state(self) -> dict[str, Any]:
         """What was found, the impulses of the window, and when the next examination is due, as plain values and arrays."""
@@ -246,7 +247,7 @@ class Sift(FeatureReader):
         self._recent.begin_with(n_steps)
         before, self._signatures = self._signatures, self._measure(n_steps, now)
         match = self._recognised(before)
-        if 2 * len(match.old) < max(self._settled.sum(), 1):
+        if 2 * len(match.old) < self._settled.sum():
             buffer, rows = self.model.replay_buffer, self._recent.rows(n_steps)
             self.start_anew(now, rows)
             forget_oldest(buffer, n_filled(buffer) - len(rows))
