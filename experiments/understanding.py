@@ -68,10 +68,17 @@ class LateSift(Sift):
         self._next = N_STEPS // 2
 
 
+class LoudSift(Sift):
+    """Draw the links of accepted features as SB3 draws them, whatever the features' standard deviations are."""
+
+    def start_anew(self, accepted: np.ndarray, rows: np.ndarray | None = None) -> None:
+        super().start_anew(accepted)
+
+
 class KeepingSift(Sift):
     """Leave the links of accepted features as they are, a fifth of all; the others start at zero."""
 
-    def start_anew(self, accepted: np.ndarray) -> None:
+    def start_anew(self, accepted: np.ndarray, rows: np.ndarray | None = None) -> None:
         self.link(accepted)
 
 
@@ -107,6 +114,7 @@ CONDITIONS = {
     "dense, noise redrawn": _dense(replay_buffer_kwargs={"replay_noise": "fresh"}),
     "dense": Condition(),
     "sift": Condition(callback=Sift, policy={"recipe": "sift"}),
+    "sift, links drawn as SB3's": Condition(callback=LoudSift, policy={"recipe": "sift"}),
     "sift, links not drawn anew": Condition(callback=KeepingSift, policy={"recipe": "sift"}),
     f"sift, after {N_STEPS // 2:,} steps": Condition(callback=LateSift, policy={"recipe": "sift"}),
     "anf": Condition(policy={"recipe": "anf"}),
@@ -131,6 +139,7 @@ QUESTIONS = {
     "Which parts of sift are needed, and does rewiring do?": (
         *ENDS,
         "sift",
+        "sift, links drawn as SB3's",
         "sift, links not drawn anew",
         f"sift, after {N_STEPS // 2:,} steps",
         "anf",
