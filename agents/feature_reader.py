@@ -17,6 +17,7 @@ from .networks import first_layer, networks, target_networks
 from .replay_rows import observed
 
 _GAIN = 0.3  # of links of standardised features: see docs/decisions.md
+_FEWEST = 100  # transitions from which features can be measured
 _LEAST_SHARE = 1e-3  # of the features' median standard deviation: what hardly moves is not blown up
 _TAG = "reader"  # keeps these draws apart from those of the links at the start
 
@@ -59,9 +60,9 @@ class FeatureReader(BaseCallback):
 
     def _take_up(self) -> None:
         """Begin with a model that this callback has not trained yet."""
-        self.accepted, self.n_moves = self._read_already(), 0
+        self.accepted, self.n_moves = self._linked_already(), 0
 
-    def _read_already(self) -> np.ndarray:
+    def _linked_already(self) -> np.ndarray:
         """The features that a trained model reads, if it reads those alone and all in each network; else none."""
         n_features = self.model.observation_space.shape[0]
         layers = list(self._first_layers().values())
@@ -94,17 +95,27 @@ class FeatureReader(BaseCallback):
         is_first = not self.accepted.any()
         self.n_moves += not is_first
         self.link(accepted)
+        gains, centres = self._gains_and_centres(np.empty(0, np.int64) if rows is None else rows)
         for name, layer in self._first_layers().items():
             rng = np.random.default_rng([*layer_seed(th.initial_seed(), f"{_TAG}.{name}"), self.n_moves])
             chosen = None if is_first else np.flatnonzero(accepted)
-            gains, centres = (None, None) if rows is None else self._gains_and_centres(layer, rows)
-            redraw(layer, rng, features=chosen, gains=gains, centres=centres, targets=self._targets(name))
+            n_actions = layer.in_features - len(accepted)
+            of_layer = {
+                "gains": np.pad(gains, (0, n_actions), constant_values=1),
+                "centres": np.pad(centres, (0, n_actions)),
+            }
+            redraw(layer, rng, features=chosen, targets=self._targets(name), **of_layer)
 
-    def _gains_and_centres(self, layer: SparseLinear, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the links of each input of a first layer are multiplied by, and where they are to give nothing."""
-        gains, centres = np.ones(layer.in_features), np.zeros(layer.in_features)
+    def _gains_and_centres(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the links of each feature are multiplied by, and where they are to give nothing; 1 and 0 from few rows."""
+        gains, centres = np.ones(len(self.accepted)), np.zeros(len(self.accepted))
+        if len(rows) * self.training_env.num_envs < _FEWEST:
+            return gains, centres
+        seen, normalise = observed(self.model.replay_buffer, rows)[0], self.model.get_vec_normalize_env()
+        if normalise is not None:  # the replay holds what it has not normalised yet
+            seen = normalise.normalize_obs(seen)
         read = np.flatnonzero(self.accepted)
-        seen = observed(self.model.replay_buffer, rows)[0][:, read].astype(np.float64)
+        seen = seen[:, read].astype(np.float64)
         std = seen.std(0)
         moves = std > _LEAST_SHARE * np.median(std)
         gains[read[moves]] = _GAIN / std[moves]

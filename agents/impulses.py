@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch as th
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
-from stable_baselines3.common.noise import VectorizedActionNoise
+from stable_baselines3.common.noise import ActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 
 class RememberedNoise(VectorizedActionNoise):
-    """Action noise, of each environment its own, that remembers what it gave last."""
+    """Action noise, of each environment its own, that remembers what it gave last; saved and copied as what it was."""
+
+    def __init__(self, usual: ActionNoise, n_envs: int) -> None:
+        super().__init__(getattr(usual, "base_noise", usual), n_envs)
+        self.usual = usual
+        self.noises = usual.noises if isinstance(usual, VectorizedActionNoise) else [usual]
 
     def __call__(self) -> np.ndarray:
         self.last = super().__call__()
         return self.last
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same, (self.usual,)
+
+
+def _same(noise: ActionNoise) -> ActionNoise:
+    return noise
+
 
 def remember_draws(model: OffPolicyAlgorithm) -> None:
-    """Have SAC or TD3 keep what :func:`impulses` reads.
+    """Have SAC or TD3 keep what :func:`impulses` reads, until :func:`forget_draws`; SB3 must have made it ready to train.
 
     Raises:
         ValueError: If SAC explores otherwise than by drawing each action.
     """
     if getattr(model, "use_sde", False):
         raise ValueError("use_sde must be False for an agent that sifts, which reads the draws of single actions")
-    noise = model.action_noise
-    if noise is None or isinstance(noise, RememberedNoise):
-        return
-    is_vectorized = isinstance(noise, VectorizedActionNoise)
-    model.action_noise = RememberedNoise(noise.base_noise if is_vectorized else noise, model.n_envs)
-    if is_vectorized:
-        model.action_noise.noises = noise.noises
+    if model.action_noise is not None and not isinstance(model.action_noise, RememberedNoise):
+        model.action_noise = RememberedNoise(model.action_noise, model.n_envs)
+
+
+def forget_draws(model: OffPolicyAlgorithm) -> None:
+    """Give the model its own action noise back."""
+    if isinstance(model.action_noise, RememberedNoise):
+        model.action_noise = model.action_noise.usual
 
 
 def impulses(model: OffPolicyAlgorithm, actions: np.ndarray, is_warm_up: bool) -> np.ndarray:
@@ -55,7 +70,9 @@ def impulses(model: OffPolicyAlgorithm, actions: np.ndarray, is_warm_up: bool) -
     if not isinstance(distribution, SquashedDiagGaussianDistribution):
         return np.zeros_like(actions, np.float32) if model.action_noise is None else np.float32(model.action_noise.last)
     normal, drawn = distribution.distribution, distribution.gaussian_actions
-    if drawn is normal.mean or len(drawn) != len(actions):
+    expected = th.tanh(drawn).detach().cpu().numpy()
+    has_noise = model.action_noise is not None  # on top of what was drawn
+    if expected.shape != actions.shape or not (has_noise or np.allclose(expected, actions, atol=1e-4)):
         raise ValueError("callback must have an agent that sifts before what lets its policy act, such as an evaluation")
     with th.no_grad():
         return ((drawn - normal.mean) / normal.stddev).cpu().numpy()

@@ -34,7 +34,7 @@ class RecentExperience:
         self.n_recorded = 0
         self._impulses = np.zeros((self.n_rows(n_steps), model.n_envs, model.action_space.shape[0]), np.float32)
         self._first = 0  # of what is recorded, the first row that is shown
-        self._paused_at = self._place()
+        self._paused_at = self._end_of_replay()
 
     def get_state(self) -> dict[str, Any]:
         """The impulses and the counts; the transitions are the replay's own."""
@@ -55,16 +55,16 @@ class RecentExperience:
 
     def pause(self) -> None:
         """Training ends, maybe for now."""
-        self._paused_at = self._place()
+        self._paused_at = self._end_of_replay()
 
     def go_on(self) -> None:
         """Training goes on; where the replay has changed in between, nothing is shown from before."""
-        if self._paused_at != self._place():
+        if self._paused_at != self._end_of_replay():
             self.begin_with(0)
 
     def begin_with(self, n_steps: int) -> None:
         """From now on show nothing from before the newest environment steps, so many."""
-        self._first = self.n_recorded - self.n_rows(n_steps)
+        self._first = max(self._first, self.n_recorded - self.n_rows(n_steps))
 
     def n_rows(self, n_steps: int) -> int:
         """Rows that so many environment steps take."""
@@ -80,9 +80,6 @@ class RecentExperience:
         rows, buffer = self.rows(n_steps), self.model.replay_buffer
         return *observed(buffer, rows), buffer.actions[rows].reshape(len(rows) * buffer.n_envs, -1)
 
-    def _place(self) -> tuple[int, bool]:
-        return self.model.replay_buffer.pos, self.model.replay_buffer.full
-
     def experience(self, n_steps: int) -> Experience:
         """The newest environment steps, at most so many, as :func:`~siftrl.agents.screening.screen` examines them."""
         buffer, rows = self.model.replay_buffer, self.rows(n_steps)
@@ -92,3 +89,6 @@ class RecentExperience:
         episodes = (ended * buffer.n_envs + np.arange(buffer.n_envs)).reshape(-1).astype(np.int64)
         rewards = buffer.rewards[rows].reshape(-1)
         return Experience(here, there, impulses.reshape(len(here), -1), rewards, buffer.n_envs, episodes)
+
+    def _end_of_replay(self) -> tuple[int, bool]:
+        return self.model.replay_buffer.pos, self.model.replay_buffer.full

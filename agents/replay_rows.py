@@ -73,7 +73,7 @@ def require_own_rows(buffer: ReplayBuffer) -> None:
     """
     if not isinstance(buffer.observations, np.ndarray) or buffer.optimize_memory_usage:
         raise ValueError(
-            "replay_buffer must hold both observations of each transition as arrays to forget the oldest ones, "
+            "replay_buffer must hold both observations of each transition as arrays to be looked into, "
             f"got a {type(buffer).__name__} with optimize_memory_usage={buffer.optimize_memory_usage}"
         )
 

@@ -9,7 +9,7 @@ from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
 from .change_point import change_point
 from .feature_reader import FeatureReader
-from .impulses import impulses, remember_draws
+from .impulses import forget_draws, impulses, remember_draws
 from .recent_experience import RecentExperience
 from .recognition import Match, Signatures, recognise, signatures
 from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder
@@ -19,7 +19,7 @@ from .watch import Watch
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
 _OLD_PERIODS = 2  # a move is noticed within so many
-_LONG = 100_000  # steps of every environment: more than an episode has
+_EPISODE = 1_000  # steps that an episode has at most, in most tasks
 _BLOCK = 500  # rows that are looked at in one piece
 _REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
 _STATE = ("n_examinations", "next", "responsive", "settled")
@@ -51,12 +51,13 @@ class Sift(FeatureReader):
     is read fails as it never did (:mod:`~siftrl.agents.forecast`), or when of the features that answer in the last period
     more are new than known, and most of those known are not among them. Then the agent acts at random for
     ``experiment_steps`` environment steps, rounded up to whole rollouts, without updates. If by the same measure the sensors
-    are where they were, or nothing answers at all, all goes on as before, features that had raised the suspicion are read
-    too, and failing forecasts are not followed for ten times as long. Otherwise it compares how features respond with how
-    they did when they were found, or in the experiment after the last move (:mod:`~siftrl.agents.recognition`). If
-    it is sure of at least half of those that it read, their links move with them, links to other features start at zero, and
-    earlier transitions are replayed with the recognised features in their new places. Otherwise, and always with
-    ``recognise=False``, the first layers are drawn anew, and the replay forgets what was seen before the experiment.
+    are where they were, or nothing answers and only a forecast had failed, all goes on as before: features that had raised
+    the suspicion are read too, and failing forecasts are not followed for ten times as long. Otherwise it compares how
+    features respond with how they did when they were found, or in the experiment after the last move
+    (:mod:`~siftrl.agents.recognition`). If it is sure of at least half of those that it read, their links move with them,
+    links to other features start at zero, and earlier transitions are replayed with the recognised features in their new
+    places. Otherwise, and always with ``recognise=False``, the first layers are drawn anew, and the replay forgets what was
+    seen before the experiment.
 
     Logs ``reader/experiments`` and ``reader/recognised`` (how many features were recognised at the last move), besides what
     every reader logs.
@@ -116,9 +117,9 @@ class Sift(FeatureReader):
         self.recognise, self.experiment_steps = recognise, experiment_steps
 
     def _init_callback(self) -> None:
-        remember_draws(self.model)
         goes_on = self._taken_up is self.model
         super()._init_callback()
+        remember_draws(self.model)
         if goes_on:
             self._recent.go_on()
             if self._experiment is not None:
@@ -135,7 +136,7 @@ class Sift(FeatureReader):
         steps_to_go = max(self.model.learning_starts - self.model.num_timesteps, _FEWEST_STEPS)
         self._next = self._recent.n_rows(steps_to_go)  # rows recorded when an examination or the end of an experiment is due
         self._responsive = np.zeros_like(self.accepted)  # those that answered to actions themselves
-        self._settled = self.accepted  # by which a move is told: in the period of one, not what has been linked in it
+        self._settled = self.accepted  # what was read a period ago: what has been linked since tells no move from none
         self._is_in_replay = True  # the transition of the newest impulses
 
     def get_state(self) -> dict[str, Any]:
@@ -173,7 +174,8 @@ class Sift(FeatureReader):
         # Now the replay holds every transition whose impulse was recorded; whether to update, and how to act next, SB3 asks
         # after this.
         self._is_in_replay = True
-        is_due = self._recent.n_recorded >= self._next
+        has_enough = len(self._recent.rows(_FEWEST_STEPS)) == self._recent.n_rows(_FEWEST_STEPS)
+        is_due = self._recent.n_recorded >= self._next and has_enough
         if self._experiment is None and self._watch.notices():
             self._begin_experiment(np.zeros_like(self.accepted), self.accepted)
         elif is_due:
@@ -187,7 +189,9 @@ class Sift(FeatureReader):
     def _on_training_end(self) -> None:
         if not self._is_in_replay:  # another callback has ended training within a step
             self._recent.drop_last()
+            self._is_in_replay = True
         self._recent.pause()
+        forget_draws(self.model)
         if self._experiment is not None:
             self.model.learning_starts = self._experiment.usual_start
 
@@ -209,8 +213,7 @@ class Sift(FeatureReader):
         elif (found.accepted & ~self.accepted).any():
             self.link(found.accepted)
         self._responsive = found.responsive
-        if self.accepted.any():
-            self._remember()
+        self._remember()
 
     def _read_first(self, found: Finding) -> None:
         if found.accepted.any():
@@ -228,7 +231,7 @@ class Sift(FeatureReader):
         # SB3 settles before a rollout which of its actions are random, and does not update before those are over: what it
         # would learn from is confused. The rollout in which the experiment ends is random as a whole.
         frequency, unit = self.model.train_freq
-        rows = self._next - self._recent.n_recorded + (frequency if unit is TrainFrequencyUnit.STEP else _LONG)
+        rows = self._next - self._recent.n_recorded + (frequency if unit is TrainFrequencyUnit.STEP else _EPISODE)
         self.model.learning_starts = self.model.num_timesteps + rows * self.training_env.num_envs
 
     def _conclude_experiment(self) -> None:
@@ -286,10 +289,13 @@ class Sift(FeatureReader):
         return there[:, features] - here[:, features]
 
     def _remember(self) -> None:
-        """How features respond that are read and were not remembered yet."""
+        """Measure how features respond that are read, if some were not measured yet; the others stay as they are known."""
+        known = np.empty(0, np.int64) if self._signatures is None else self._signatures.features
+        is_new = ~np.isin(np.flatnonzero(self.accepted), known)
+        if not is_new.any():
+            return
         measured = self._measure(self.window_steps, self.accepted)
         if self._signatures is not None:
-            is_new = ~np.isin(measured.features, self._signatures.features)
             parts = zip(self._signatures, measured, strict=True)
             measured = Signatures(*(np.concatenate([old, new[is_new]]) for old, new in parts))
         self._signatures = measured

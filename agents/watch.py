@@ -53,4 +53,6 @@ class Watch:
             return False
         n_envs = self.recent.model.n_envs
         newest = self.recent.transitions(_ROWS * n_envs)
+        if len(newest[0]) < _ROWS * n_envs:
+            return False
         return all(has_failed(self._forecast, *(part[env::n_envs] for part in newest)) for env in range(n_envs))

@@ -145,7 +145,11 @@ QUESTIONS = {
         "anf",
         "rigl, 20 % of input links",
     ),
-    "How many noise features may be left?": (*ENDS, "sift", *(f"{n} of 147 noise features read" for n in (3, 15, 50))),
+    "How many noise features may be left?": (
+        *ENDS,
+        "sift, links drawn as SB3's",
+        *(f"{n} of 147 noise features read" for n in (3, 15, 50)),
+    ),
     "How many links do real features need?": (
         "dense, no noise",
         *(f"no noise, {share} of input links" for share in ("2%", "5%", "20%")),

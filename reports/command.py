@@ -111,7 +111,7 @@ def _page_of_group(runs: list[RunRecord], leaving_out: LeavingOut, drawer: Drawe
 
     groups = group_runs(runs)
     sections = group_sections(groups, drawer)
-    folded = [] if brief else leaving_out.each(fold, list(enumerate(runs, 1)), "none of the runs can be drawn.")
+    folded = [] if brief else leaving_out.each(fold, list(enumerate(runs, 1)))
     if leaving_out.reasons:
         sections.append(Section("left-out", "Left out", [Block(text=leaving_out.reasons)]))
     n_tasks = f"{len(groups)} task{'' if len(groups) == 1 else 's'}"

@@ -164,13 +164,13 @@ def _measure(
             bar.set_description(what, refresh=False)
             bar.update(n_done)
 
-        def carry_out(agent: tuple[Subject, str, list[Disturbance]]) -> list[dict[str, str]]:
+        def tried(agent: tuple[Subject, str, list[Disturbance]]) -> list[dict[str, str]]:
             return campaign.carry_out(*agent, announce)
 
         methods = method_names([subject.config for subject in subjects])
         agents = list(zip(subjects, methods, cells, strict=True))
-        tried = leaving_out.each(carry_out, agents, f"none of the {len(agents)} agents can be tried.")
-    return list(chain.from_iterable(tried))
+        rows = leaving_out.each(tried, agents, f"none of the {len(agents)} agents can be tried.")
+    return list(chain.from_iterable(rows))
 
 
 def _report(rows: list[dict[str, str]], refused: list[str], folder: Path, options: Options) -> None:

@@ -55,3 +55,14 @@ def test_what_depends_is_found_among_what_is_correlated_over_time():
 
 def test_the_best_of_several_tests_counts_as_often():
     assert least(np.array([0.01, 0.9]), np.array([0.5, 0.6])).tolist() == [0.02, 1.0]
+
+
+def test_causes_that_repeat_others_count_once():
+    """Degrees of freedom that are not there would make p-values far too small."""
+    rng = np.random.default_rng(0)
+    constant = basis(np.empty((500, 0)))
+    causes = walks(rng, 2)
+    effects = without(constant, np.hstack([walks(rng, 400), 20 * rng.standard_normal((500, 4_000))]))
+    once = over_time(effects, causes, constant, 0.01)
+    repeated = over_time(effects, np.hstack([causes * scale for scale in range(1, 9)]), constant, 0.01)
+    np.testing.assert_allclose(repeated, once, rtol=1e-3)

@@ -1,10 +1,12 @@
 """The random part of actions: it is what was drawn, and nothing else."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch as th
 from siftrl.agents import SAC, TD3
-from siftrl.agents.impulses import impulses, remember_draws
+from siftrl.agents.impulses import RememberedNoise, forget_draws, impulses, remember_draws
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 
@@ -51,6 +53,20 @@ def test_td3s_are_its_exploration_noise_before_the_bounds_cut_it_off():
     assert max(np.abs(drawn).max() for *_, drawn in seen) > 1.5
 
 
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_the_models_own_noise_is_what_is_saved_and_what_it_has_afterwards(n_envs):
+    noise = NormalActionNoise(np.zeros(1), np.full(1, 0.1))
+    model = TD3("SparseMlpPolicy", make_vec_env("Pendulum-v1", n_envs), action_noise=noise)
+    model._setup_learn(1)
+    usual = model.action_noise
+    remember_draws(model)
+    assert isinstance(model.action_noise, RememberedNoise)
+    assert type(pickle.loads(pickle.dumps(model.action_noise))) is type(usual)
+    assert model.action_noise.noises[0] is (noise if n_envs == 1 else usual.noises[0])
+    forget_draws(model)
+    assert model.action_noise is usual
+
+
 @pytest.mark.parametrize("vectorize", [False, True])
 def test_each_environment_has_exploration_noise_of_its_own(vectorize):
     noise = NormalActionNoise(np.zeros(1), np.full(1, 0.1))
@@ -78,6 +94,6 @@ def test_state_dependent_exploration_is_refused():
 def test_a_policy_that_has_acted_since_is_an_error(n_envs):
     model = SAC("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, seed=0)
     model.learn(2)
-    model.predict(np.zeros((n_envs, 3), np.float32), deterministic=n_envs == 1)
+    model.predict(np.zeros((n_envs, 3), np.float32))
     with pytest.raises(ValueError, match="before what lets its policy act"):
         impulses(model, np.zeros((1, 1), np.float32), is_warm_up=False)

@@ -153,3 +153,39 @@ def test_wrong_arguments_are_named():
         screen(whole._replace(n_envs=3))
     with pytest.raises(ValueError, match="false_discovery_rate must be between 0 and 1, got 1"):
         screen(whole, false_discovery_rate=1)
+
+
+def linear_task(rng, impulses, n_features=8):
+    """Features that turn into each other, and that two impulses push."""
+    turn = 0.95 * np.linalg.qr(np.random.default_rng(9).standard_normal((n_features, n_features)))[0]
+    push = np.random.default_rng(8).standard_normal((2, n_features))
+    features = np.zeros((len(impulses) + 1, n_features))
+    for t, impulse in enumerate(impulses):
+        features[t + 1] = turn @ features[t] + impulse @ push + 0.3 * rng.standard_normal(n_features)
+    return features
+
+
+@pytest.mark.parametrize(("responsive", "n_shadow"), [(np.arange(16) < 8, 0), (None, 7)], ids=["told", "not told"])
+def test_one_false_feature_brings_in_no_others(responsive, n_shadow):
+    """One of eight features of a shadow is known, wrongly: as it answers to nothing, it is not asked who foretells it."""
+    rng = np.random.default_rng(0)
+    impulses = rng.uniform(-1, 1, (1_000, 2))
+    features = np.hstack([linear_task(rng, impulses), linear_task(rng, rng.uniform(-1, 1, (1_000, 2)))])
+    whole = experience(features, impulses, rng.standard_normal(1_000))
+    finding = screen(whole, np.arange(16) < 9, responsive=responsive)
+    assert finding.accepted[9:].sum() == n_shadow
+    assert finding.responsive[:8].all()
+
+
+def test_features_answer_through_the_strongest_known_ones_wherever_these_stand():
+    def is_found(seed, place, n=2_000, n_known=17):
+        rng = np.random.default_rng(seed)
+        impulses = rng.uniform(-1, 1, (n, 1))
+        features = signal.lfilter([1.0], [1.0, -0.9], 0.2 * rng.standard_normal((n + 1, n_known)), axis=0)
+        features[:, place] = signal.lfilter([1.0], [1.0, -0.9], np.append(0, impulses[:, 0]))
+        late = 2 * rng.standard_normal(n + 1)
+        late[1:] += impulses[:, 0] * features[:-1, place]
+        whole = experience(np.column_stack([features, late, rng.standard_normal((n + 1, 30))]), impulses, np.zeros(n))
+        return screen(whole, np.arange(48) < n_known).accepted[n_known]
+
+    assert all(is_found(seed, place) for seed in range(2) for place in (0, 16))

@@ -14,9 +14,10 @@ from siftrl.agents.replay_rows import observed
 from siftrl.agents.screening import screen
 from siftrl.agents.sift import Sift
 from siftrl.envs import make_ene
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 WARM_UP = 600
 MOVED = 1_100
@@ -54,7 +55,7 @@ def test_after_the_warm_up_the_networks_read_the_task_and_nothing_else(algorithm
         assert layer.density < 1
         assert read(layer) == [*range(11), *([] if name == "actor" else range(110, 113))]
         assert (layer.topology.fan_out()[read(layer)] == 32).all()
-        assert layer.weight.unique().numel() > 32
+        assert (layer.weight.reshape(-1, 32)[:11].abs() > 0).any(1).all()
     for name, network in target_networks(model).items():
         assert read(first_layer(network)) == read(first_layer(networks(model)[name]))
 
@@ -354,6 +355,57 @@ def test_however_long_rollouts_are_nothing_is_learnt_before_the_first_examinatio
     model, _ = trained(sift=sift, n_steps=WARM_UP + 70, train_freq=train_freq, gradient_steps=2)
     assert n_updates == [0]
     assert model._n_updates > 0
+
+
+def test_what_the_networks_read_may_be_normalised_on_the_way():
+    """The replay of SB3 holds observations as they were."""
+    env = VecNormalize(DummyVecEnv([lambda: make_ene("Hopper-v5", noise_fraction=0.8)]), norm_reward=False)
+    model, _ = trained(sb3.SAC, env=env, n_steps=WARM_UP + 1, policy=SparseSACPolicy, gradient_steps=0)
+    seen = env.normalize_obs(model.replay_buffer.observations[:WARM_UP, 0])
+    given = model.actor.latent_pi[0](th.from_numpy(seen).float()).detach().numpy()
+    assert np.abs(given.mean(0)).max() < 1 / np.sqrt(11) + 0.05
+    assert given.std(0).max() < 0.6
+
+
+def test_an_experiment_is_random_to_the_end_of_an_episode():
+    class Logging(Sift):
+        def _on_step(self):
+            if self._experiment is not None:
+                is_random.append(self.num_timesteps - 1 < self.locals["learning_starts"])
+            return super()._on_step()
+
+    is_random = []
+    sift = Logging(period_steps=500, window_steps=1_000, experiment_steps=400)
+    model, _ = trained(env=moving(), sift=sift, n_steps=STEPS + 100, gradient_steps=0, train_freq=(1, "episode"))
+    assert (sift.n_experiments, sift.n_moves) == (1, 1)
+    assert len(is_random) > 400
+    assert all(is_random)
+    assert model.learning_starts == WARM_UP
+
+
+class Stopping(BaseCallback):
+    def _on_step(self):
+        return self.num_timesteps != WARM_UP + 20
+
+
+def test_impulses_stay_beside_their_transitions_where_training_ends_in_a_step_and_goes_on():
+    sift = Sift(period_steps=500, window_steps=1_000)
+    model, _ = trained(sift=[sift, Stopping()], n_steps=WARM_UP + 100, gradient_steps=0, learning_starts=2_000)
+    assert model.replay_buffer.size() == WARM_UP + 19
+    model.learn(50, callback=sift, reset_num_timesteps=False)
+    experience = sift._recent.experience(10_000)
+    assert len(experience.rewards) == WARM_UP + 69
+    np.testing.assert_array_equal(experience.impulses, model.replay_buffer.actions[: WARM_UP + 69, 0])
+
+
+def test_after_training_without_it_the_agent_waits_until_there_is_enough_to_examine():
+    model, sift = trained(gradient_steps=0, n_steps=WARM_UP + 490)
+    model.learn(300, reset_num_timesteps=False)
+    model.learn(50, callback=sift, reset_num_timesteps=False)
+    assert sift._n_examinations == 1
+    model.learn(60, callback=sift, reset_num_timesteps=False)
+    assert sift._n_examinations == 2
+    assert len(sift._recent.rows(10_000)) == 110
 
 
 def test_a_trained_model_whose_sensors_have_moved_since_begins_anew():

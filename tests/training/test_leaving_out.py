@@ -29,3 +29,9 @@ def test_nothing_left_of_several_is_an_error_after_the_reasons():
 def test_other_errors_are_nobodys_to_leave_out():
     with pytest.raises(TypeError):
         LeavingOut("siftrl-example").each(int, ["1", None], "none is a number.")
+
+
+def test_where_that_is_as_well_nothing_need_be_left():
+    leaving_out = LeavingOut("siftrl-example")
+    assert leaving_out.each(int, ["one"]) == []
+    assert len(leaving_out.reasons) == 1
