@@ -60,19 +60,19 @@ class Reads(FeatureReader):
             self.start_anew(np.arange(len(self.accepted)) < n_real + self.n_noise)
 
 
-class LateSift(Sift):
-    """Examine features for the first time after half of the run, when much has been learnt from noise."""
-
-    def _init_callback(self) -> None:
-        super()._init_callback()
-        self._next = N_STEPS // 2
-
-
 class LoudSift(Sift):
     """Draw the links of accepted features as SB3 draws them, whatever the features' standard deviations are."""
 
     def start_anew(self, accepted: np.ndarray, rows: np.ndarray | None = None) -> None:
         super().start_anew(accepted)
+
+
+class LateSift(LoudSift):
+    """Examine features for the first time after half of the run, when much has been learnt from noise."""
+
+    def _init_callback(self) -> None:
+        super()._init_callback()
+        self._next = N_STEPS // 2
 
 
 class KeepingSift(Sift):
@@ -114,9 +114,9 @@ CONDITIONS = {
     "dense, noise redrawn": _dense(replay_buffer_kwargs={"replay_noise": "fresh"}),
     "dense": Condition(),
     "sift": Condition(callback=Sift, policy={"recipe": "sift"}),
-    "sift, links drawn as SB3's": Condition(callback=LoudSift, policy={"recipe": "sift"}),
+    "sift, drawn as SB3's": Condition(callback=LoudSift, policy={"recipe": "sift"}),
     "sift, links not drawn anew": Condition(callback=KeepingSift, policy={"recipe": "sift"}),
-    f"sift, after {N_STEPS // 2:,} steps": Condition(callback=LateSift, policy={"recipe": "sift"}),
+    f"sift, drawn as SB3's, after {N_STEPS // 2:,} steps": Condition(callback=LateSift, policy={"recipe": "sift"}),
     "anf": Condition(policy={"recipe": "anf"}),
     "rigl, 20 % of input links": Condition(policy={"recipe": "rigl", "input_density": 0.2}),
     **{f"{n} of 147 noise features read": _reads(n) for n in (3, 15, 50)},
@@ -139,15 +139,15 @@ QUESTIONS = {
     "Which parts of sift are needed, and does rewiring do?": (
         *ENDS,
         "sift",
-        "sift, links drawn as SB3's",
+        "sift, drawn as SB3's",
         "sift, links not drawn anew",
-        f"sift, after {N_STEPS // 2:,} steps",
+        f"sift, drawn as SB3's, after {N_STEPS // 2:,} steps",
         "anf",
         "rigl, 20 % of input links",
     ),
     "How many noise features may be left?": (
         *ENDS,
-        "sift, links drawn as SB3's",
+        "sift, drawn as SB3's",
         *(f"{n} of 147 noise features read" for n in (3, 15, 50)),
     ),
     "How many links do real features need?": (
