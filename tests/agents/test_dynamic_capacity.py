@@ -144,5 +144,5 @@ def test_bad_arguments_get_one_sentence(options, message):
 def test_a_buffer_that_cannot_forget_is_refused_before_training():
     timeouts = {"handle_timeout_termination": False}
     model = agent(sb3.SAC, optimize_memory_usage=True, replay_buffer_kwargs=timeouts)
-    with pytest.raises(ValueError, match="to forget the oldest ones, got a ReplayBuffer with optimize_memory_usage=True"):
+    with pytest.raises(ValueError, match="to be looked into, got a ReplayBuffer with optimize_memory_usage=True"):
         model.learn(1, callback=DynamicCapacity())

@@ -126,7 +126,7 @@ def test_a_row_that_needs_its_neighbours_cannot_go():
     saving = plain(optimize_memory_usage=True, handle_timeout_termination=False)
     named = DictReplayBuffer(9, spaces.Dict(a=SPACE), ACTIONS)
     for buffer in (saving, named):
-        with pytest.raises(ValueError, match=f"as arrays to forget the oldest ones, got a {type(buffer).__name__}"):
+        with pytest.raises(ValueError, match=f"as arrays to be looked into, got a {type(buffer).__name__}"):
             forget_oldest(buffer, 0)
 
 
