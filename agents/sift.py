@@ -174,17 +174,20 @@ class Sift(FeatureReader):
         # Now the replay holds every transition whose impulse was recorded; whether to update, and how to act next, SB3 asks
         # after this.
         self._is_in_replay = True
-        has_enough = len(self._recent.rows(_FEWEST_STEPS)) == self._recent.n_rows(_FEWEST_STEPS)
-        is_due = self._recent.n_recorded >= self._next and has_enough
         if self._experiment is None and self._watch.notices():
             self._begin_experiment(np.zeros_like(self.accepted), self.accepted)
-        elif is_due:
+        elif self._is_due():
             self._next = self._recent.n_recorded + self._recent.n_rows(self.period_steps)
             if self._experiment is None:
                 self.examine()
             else:
                 self._conclude_experiment()
             self._watch.expect(np.flatnonzero(self.accepted), self.window_steps)
+
+    def _is_due(self) -> bool:
+        """Whether it is time to examine or to conclude, and there is enough to look at."""
+        has_come = self._recent.n_recorded >= self._next
+        return has_come and len(self._recent.rows(_FEWEST_STEPS)) == self._recent.n_rows(_FEWEST_STEPS)
 
     def _on_training_end(self) -> None:
         if not self._is_in_replay:  # another callback has ended training within a step
