@@ -10,7 +10,8 @@ from stable_baselines3.common.policies import BasePolicy
 
 from .policies import SparseSACPolicy
 from .replay_choice import choose_replay_buffer, n_steps_taken_over
-from .update import Reading, frozen, polyak_update, sample, with_fused_adam
+from .update import polyak_update, sample, with_fused_adam
+from .written_out import read
 
 
 class SAC(sb3.SAC):
@@ -21,7 +22,8 @@ class SAC(sb3.SAC):
     ``replay_buffer_kwargs``. The optimiser is torch's fused Adam unless ``policy_kwargs`` chooses one.
 
     The update is SB3's, step by step and draw by draw. It differs in the order in which sums are added up (float tolerance)
-    and in what it leaves out: joining observations and actions, and the critics' own gradients while the actor learns.
+    and in what it leaves out: joining observations and actions, the critics' own gradients while the actor learns, and
+    autograd where networks are plain ones (:mod:`~siftrl.agents.written_out`).
 
     Source:
         Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018).
@@ -56,8 +58,8 @@ class SAC(sb3.SAC):
 
         for step in range(gradient_steps):
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
-            here = Reading(batch.observations, self.actor, self.critic)
-            there = Reading(batch.next_observations, self.actor, self.critic_target)
+            here = read(batch.observations, self.actor, self.critic)
+            there = read(batch.next_observations, self.actor, self.critic_target)
             discount = self.gamma if batch.discounts is None else batch.discounts
             if self.use_sde:
                 self.actor.reset_noise()
@@ -65,12 +67,11 @@ class SAC(sb3.SAC):
             # Temperature: towards the target entropy
             actions, log_prob = here.action_log_prob()
             if learnt_temperature:
-                ent_coef = th.exp(self.log_ent_coef.detach())
-                ent_coef_loss = -(self.log_ent_coef * (log_prob + self.target_entropy).detach()).mean()
-                self.ent_coef_optimizer.zero_grad()
-                ent_coef_loss.backward()
+                with th.no_grad():
+                    ent_coef = self.log_ent_coef.exp()
+                    self.log_ent_coef.grad = -(log_prob + self.target_entropy).mean().reshape_as(self.log_ent_coef)
+                    log["ent_coef_loss"].append(self.log_ent_coef * self.log_ent_coef.grad)
                 self.ent_coef_optimizer.step()
-                log["ent_coef_loss"].append(ent_coef_loss.detach())
             else:
                 ent_coef = self.ent_coef_tensor
 
@@ -80,26 +81,17 @@ class SAC(sb3.SAC):
                 next_q = there.q_values(next_actions)
                 next_value = next_q.amin(dim=1, keepdim=True) - ent_coef * next_log_prob
                 target = batch.rewards + (1 - batch.dones) * discount * next_value
-            current_q = here.q_values(batch.actions)
-            critic_loss = 0.5 * (current_q - target).square().mean(dim=0).sum()
-            self.critic.optimizer.zero_grad()
-            critic_loss.backward()
+            log["critic_loss"].append(here.learn_critics(batch.actions, target, weight=0.5))
             self.critic.optimizer.step()
 
-            # Actor: up the smaller of the critics' values
-            with frozen(self.critic):
-                q_pi = here.q_values(actions)
-                actor_loss = (ent_coef * log_prob - q_pi.min(dim=1, keepdim=True).values).mean()
-                self.actor.optimizer.zero_grad()
-                actor_loss.backward()
+            # Actor: up the smallest of the critics' values
+            log["actor_loss"].append(here.learn_soft_actor(actions, log_prob, ent_coef))
             self.actor.optimizer.step()
 
             if step % self.target_update_interval == 0:
                 polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
                 polyak_update(self.batch_norm_stats, self.batch_norm_stats_target, 1.0)
             log["ent_coef"].append(ent_coef)
-            log["actor_loss"].append(actor_loss.detach())
-            log["critic_loss"].append(critic_loss.detach())
 
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

@@ -10,7 +10,8 @@ from stable_baselines3.common.policies import BasePolicy
 
 from .policies import SparseTD3Policy
 from .replay_choice import choose_replay_buffer, n_steps_taken_over
-from .update import Reading, frozen, polyak_update, sample, with_fused_adam
+from .update import polyak_update, sample, with_fused_adam
+from .written_out import read
 
 
 class TD3(sb3.TD3):
@@ -21,7 +22,8 @@ class TD3(sb3.TD3):
     ``replay_buffer_kwargs``. The optimiser is torch's fused Adam unless ``policy_kwargs`` chooses one.
 
     The update is SB3's, step by step and draw by draw. It differs in the order in which sums are added up (float tolerance)
-    and in what it leaves out: joining observations and actions, and the critics' own gradients while the actor learns.
+    and in what it leaves out: joining observations and actions, the critics' own gradients while the actor learns, and
+    autograd where networks are plain ones (:mod:`~siftrl.agents.written_out`).
 
     Source:
         Fujimoto et al., Addressing Function Approximation Error in Actor-Critic Methods (ICML 2018).
@@ -55,8 +57,8 @@ class TD3(sb3.TD3):
         for _ in range(gradient_steps):
             self._n_updates += 1
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
-            here = Reading(batch.observations, self.actor, self.critic)
-            there = Reading(batch.next_observations, self.actor_target, self.critic_target)
+            here = read(batch.observations, self.actor, self.critic)
+            there = read(batch.next_observations, self.actor_target, self.critic_target)
             discount = self.gamma if batch.discounts is None else batch.discounts
 
             # Critics: towards the smaller value of the next state, under a smoothed action
@@ -66,22 +68,13 @@ class TD3(sb3.TD3):
                 next_actions = (there.actions() + noise).clamp(-1, 1)
                 next_q = there.q_values(next_actions)
                 target = batch.rewards + (1 - batch.dones) * discount * next_q.amin(dim=1, keepdim=True)
-            current_q = here.q_values(batch.actions)
-            critic_loss = (current_q - target).square().mean(dim=0).sum()
-            self.critic.optimizer.zero_grad()
-            critic_loss.backward()
+            log["critic_loss"].append(here.learn_critics(batch.actions, target, weight=1.0))
             self.critic.optimizer.step()
-            log["critic_loss"].append(critic_loss.detach())
 
             # Actor: up the first critic's value, every `policy_delay` updates
             if self._n_updates % self.policy_delay == 0:
-                with frozen(self.critic):
-                    actions = here.actions()
-                    actor_loss = -here.q_values(actions, n_critics=1).mean()
-                    self.actor.optimizer.zero_grad()
-                    actor_loss.backward()
+                log["actor_loss"].append(here.learn_actor())
                 self.actor.optimizer.step()
-                log["actor_loss"].append(actor_loss.detach())
                 polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
                 polyak_update(self.actor.parameters(), self.actor_target.parameters(), self.tau)
                 polyak_update(self.critic_batch_norm_stats, self.critic_batch_norm_stats_target, 1.0)

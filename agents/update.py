@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
@@ -80,16 +80,46 @@ class Reading:
             actions, log_prob = actor.action_log_prob(self._observations.rows())
             return actions, log_prob.reshape(-1, 1)
         hidden = self._run_actor()
-        mean, log_std = actor.mu(hidden), actor.log_std(hidden).clamp(LOG_STD_MIN, LOG_STD_MAX)
-        noise = th.randn(mean.shape, device=mean.device)
-        actions = th.tanh(th.addcmul(mean, noise, log_std.exp()))
-        # Minus the logarithm of the Gaussian, and of what tanh does to it; SB3 guards against log(0) by the same epsilon.
-        surprise = 0.5 * noise.square() + log_std + th.log(1 - actions.square() + distribution.epsilon)
-        return actions, -surprise.sum(dim=1, keepdim=True) - 0.5 * math.log(2 * math.pi) * mean.shape[1]
+        return squashed(actor.mu(hidden), actor.log_std(hidden), distribution.epsilon)[:2]
 
     def actions(self) -> th.Tensor:
         """The actions of TD3's actor, ``(batch, n_actions)``."""
         return self._run_actor()
+
+    def learn_critics(self, actions: th.Tensor, target: th.Tensor, weight: float) -> th.Tensor:
+        """The critics' loss, ``weight`` times the sum of their mean square errors; its gradients replace those in ``.grad``.
+
+        Args:
+            actions: ``(batch, n_actions)``.
+            target: ``(batch, 1)``, what each critic's value should be.
+            weight: Of the loss.
+        """
+        loss = weight * (self.q_values(actions) - target).square().mean(dim=0).sum()
+        self._critic.zero_grad()
+        loss.backward()
+        return loss.detach()
+
+    def learn_soft_actor(self, actions: th.Tensor, log_prob: th.Tensor, ent_coef: th.Tensor) -> th.Tensor:
+        """The loss of SAC's actor, up the smallest of the critics' values; its gradients replace those in ``.grad``.
+
+        Args:
+            actions: As :meth:`action_log_prob` has given them.
+            log_prob: As it has given that.
+            ent_coef: Temperature.
+        """
+        with frozen(self._critic):
+            smallest = self.q_values(actions).min(dim=1, keepdim=True).values
+            return self._learn_actor((ent_coef * log_prob - smallest).mean())
+
+    def learn_actor(self) -> th.Tensor:
+        """The loss of TD3's actor, up the first critic's value; its gradients replace those in ``.grad``."""
+        with frozen(self._critic):
+            return self._learn_actor(-self.q_values(self.actions(), n_critics=1).mean())
+
+    def _learn_actor(self, loss: th.Tensor) -> th.Tensor:
+        self._actor.zero_grad()
+        loss.backward()
+        return loss.detach()
 
     def _run_actor(self) -> th.Tensor:
         trunk = _trunk(self._actor)
@@ -112,6 +142,33 @@ class Reading:
         networks = self._critic.q_networks[:n_critics]
         firsts = self._observations.multiply([network[0] for network in networks], actions)
         return th.cat([_rest(network, first) for network, first in zip(networks, firsts, strict=True)], dim=1)
+
+
+class Squashed(NamedTuple):
+    """Actions drawn by SAC's actor.
+
+    Attributes:
+        actions: ``(batch, n_actions)``.
+        log_prob: ``(batch, 1)``: the logarithm of their density.
+        noise: ``(batch, n_actions)``: standard normal.
+        std: ``(batch, n_actions)``: of the Gaussian before it is squashed.
+    """
+
+    actions: th.Tensor
+    log_prob: th.Tensor
+    noise: th.Tensor
+    std: th.Tensor
+
+
+def squashed(mean: th.Tensor, log_std: th.Tensor, epsilon: float) -> Squashed:
+    """Draw from a Gaussian squashed by tanh; both arguments ``(batch, n_actions)``, epsilon guards against log(0)."""
+    log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+    noise, std = th.randn(mean.shape, device=mean.device), log_std.exp()
+    actions = th.tanh(th.addcmul(mean, noise, std))
+    # Minus the logarithm of the Gaussian, and of what tanh does to it.
+    surprise = 0.5 * noise.square() + log_std + th.log(1 - actions.square() + epsilon)
+    log_prob = -surprise.sum(dim=1, keepdim=True) - 0.5 * math.log(2 * math.pi) * mean.shape[1]
+    return Squashed(actions, log_prob, noise, std)
 
 
 def reads_plainly(model: Actor | ContinuousCritic) -> bool:

@@ -93,6 +93,20 @@ class Slices(NamedTuple):
         copy(self, 0, len(out), out, 0, bounds, n_threads, threads.TEAM)
         return out
 
+    def features(self, features: np.ndarray) -> np.ndarray:
+        """Some of the features alone, float32 ``(n, batch)``, a new array.
+
+        Args:
+            features: int64 ``(n,)``.
+        """
+        blocks = np.searchsorted(self.starts, features, side="right") - 1
+        where = self.offsets[blocks] + (features - self.starts[blocks])[:, None]
+        out = np.empty(where.shape, np.float32)
+        for number, source in enumerate(self.sources):
+            rows = self.which[blocks] == number
+            out[rows] = source[where[rows]]
+        return out
+
 
 def row_bounds(batch: int, parts: int) -> np.ndarray:
     """Cut a batch into so many runs of whole tiles, or fewer where it is small; int64 ``(runs + 1,)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,13 @@ class Links:
         self._out_features, in_features = topology.shape
         self._ranges: dict[tuple[int, int], _Range] = {}
         self._all = 0, in_features
+
+    @cached_property
+    def whole_features(self) -> np.ndarray | None:
+        """int64: the features that have links, if each of those has one to every neuron; else None."""
+        fan_out = np.diff(self.indptr)
+        linked = np.flatnonzero(fan_out)
+        return linked if (fan_out[linked] == self._out_features).all() else None
 
     def product(
         self, weight: torch.Tensor, bias: torch.Tensor | None, out_t: torch.Tensor, features: tuple[int, int] | None = None

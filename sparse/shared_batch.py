@@ -48,6 +48,7 @@ class SharedBatch:
         self._workspace = workspace
         self._readers: list[SparseLinear] = []
         self._products: dict[SparseLinear, _Product] = {}
+        self._some: dict[bytes, torch.Tensor] = {}  # by the numbers of the features
 
     def __len__(self) -> int:
         return self._slices.batch if self._columns is None else self._columns.shape[1]
@@ -63,13 +64,27 @@ class SharedBatch:
             self._columns = torch.from_numpy(self._slices.build(self._workspace))
         return self._columns.t()
 
+    def features(self, features: np.ndarray) -> torch.Tensor:
+        """Some of the features alone, int64 ``(n,)``: ``(batch, n)``."""
+        key = features.tobytes()
+        if key not in self._some:
+            columns = self._columns
+            some = self._slices.features(features) if columns is None else columns[torch.from_numpy(features)]
+            self._some[key] = torch.as_tensor(some).t()
+        return self._some[key]
+
+    def lies_on_cpu_in_float32(self) -> bool:
+        """Whether the batch can be read by the CPU kernels."""
+        return self._columns is None or (self._columns.device.type == "cpu" and self._columns.dtype == torch.float32)
+
     def suits(self, layer: nn.Module) -> bool:
         """Whether a layer can read the batch with others: over its links, on the CPU in float32, without hooks."""
-        tensors = (layer.weight,) if self._columns is None else (layer.weight, self._columns)
         return (
             type(layer) is SparseLinear
             and layer.multiplies_links(len(self))
-            and all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
+            and layer.weight.device.type == "cpu"
+            and layer.weight.dtype == torch.float32
+            and self.lies_on_cpu_in_float32()
             and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
             and not torch.is_autocast_enabled("cpu")
         )
@@ -125,6 +140,57 @@ class SharedBatch:
             kernels.product(self._slices, parts)
         return outs
 
+    def outputs(self, layers: Sequence[SparseLinear], more_t: torch.Tensor | None, keep: bool) -> list[torch.Tensor]:
+        """As :meth:`multiply`, without autograd and feature-major.
+
+        Args:
+            layers: See :meth:`suits`.
+            more_t: ``(features, batch)``: inputs that come after the batch's.
+            keep: Whether the batch is read again later.
+
+        Returns:
+            New tensors ``(out_features, batch)``.
+        """
+        outs = self.products(layers, keep)
+        if more_t is not None:
+            parts = [
+                layer.links.product(layer.weight, None, out, (self.n_features, layer.in_features))
+                for layer, out in zip(layers, outs, strict=True)
+            ]
+            kernels.product(more_t.numpy(), parts)
+        return outs
+
+    def weight_gradients(
+        self, layers: Sequence[SparseLinear], grads: Sequence[torch.Tensor], more_t: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """The gradients of the layers' weights, ``(n_links,)`` each, from those of their outputs, ``(out_features, batch)``."""
+        of_weights = [torch.empty_like(layer.weight) for layer in layers]
+        first = 0
+        for part in self._parts(more_t):
+            features = first, first + len(part)
+            parts = [
+                layer.links.weight_gradient(grad, of_weight, features)
+                for layer, grad, of_weight in zip(layers, grads, of_weights, strict=True)
+            ]
+            kernels.weight_gradient(part, parts)
+            first += len(part)
+        return of_weights
+
+    def gradient_of_places(self, grad: torch.Tensor, more_t: torch.Tensor | None) -> torch.Tensor:
+        """The gradient of all places of a layer, in the order of positions, from that of its output."""
+        return torch.cat([torch.mm(torch.from_numpy(part), grad.t()) for part in self._parts(more_t)]).view(-1)
+
+    def gradient_of_more(self, layers: Sequence[SparseLinear], grads: Sequence[torch.Tensor], n_more: int) -> torch.Tensor:
+        """The gradient of what comes after the batch, ``(features, batch)``, from those of the layers' outputs."""
+        features = self.n_features, self.n_features + n_more
+        of_each = (
+            layer.links.input_gradient(layer.weight, grad, features) for layer, grad in zip(layers, grads, strict=True)
+        )
+        return functools.reduce(torch.add, of_each)
+
+    def _parts(self, more_t: torch.Tensor | None) -> list[np.ndarray]:
+        return [self.columns()] if more_t is None else [self.columns(), more_t.numpy()]
+
     def columns(self) -> np.ndarray:
         """The whole batch as the kernels read it, float32 ``(features, batch)``, contiguous."""
         self._columns = self.rows().t().contiguous()
@@ -162,15 +228,8 @@ class _SharedProduct(torch.autograd.Function):
         more: torch.Tensor | None,
         *parameters: torch.Tensor | None,
     ) -> tuple[torch.Tensor, ...]:
-        outs = batch.products(layers, keep)
         more_t = None if more is None else transposed(more)
-        if more is not None:
-            first = batch.n_features
-            parts = [
-                layer.links.product(layer.weight, None, out, (first, layer.in_features))
-                for layer, out in zip(layers, outs, strict=True)
-            ]
-            kernels.product(more_t.numpy(), parts)
+        outs = batch.outputs(layers, more_t, keep)
         # The weights, so that torch notices if they change before the backward pass.
         ctx.save_for_backward(*parameters[::2])
         ctx.batch, ctx.layers, ctx.more_t = batch, layers, more_t
@@ -180,32 +239,19 @@ class _SharedProduct(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         batch, layers, more_t = ctx.batch, ctx.layers, ctx.more_t
+        _ = ctx.saved_tensors
         _, _, _, needs_more, *needs = ctx.needs_input_grad
         grads = [transposed(grad) for grad in grads]
-        of_weights = [
-            torch.empty_like(weight) if needed else None
-            for weight, needed in zip(ctx.saved_tensors, needs[::2], strict=True)
-        ]
         of_biases = [grad.sum(1) if needed else None for grad, needed in zip(grads, needs[1::2], strict=True)]
 
-        learning = [each for each in zip(layers, grads, of_weights, strict=True) if each[2] is not None]
+        of_weights: dict[SparseLinear, torch.Tensor] = {}
+        learning = [(layer, grad) for layer, grad, needed in zip(layers, grads, needs[::2], strict=True) if needed]
         if learning:
-            parts = [batch.columns()] if more_t is None else [batch.columns(), more_t.numpy()]
-            first = 0
-            for part in parts:
-                features = first, first + len(part)
-                kernels.weight_gradient(part, [layer.links.weight_gradient(*rest, features) for layer, *rest in learning])
-                first += len(part)
-            for layer, grad, _ in learning:
+            learners, of_learners = zip(*learning, strict=True)
+            of_weights = dict(zip(learners, batch.weight_gradients(learners, of_learners, more_t), strict=True))
+            for layer, grad in learning:
                 if layer.collect_gradient:
-                    of_places = [torch.mm(torch.from_numpy(part), grad.t()) for part in parts]
-                    layer.add_dense_gradient(torch.cat(of_places).view(-1))
-
-        of_more = None
-        if needs_more:
-            features = batch.n_features, batch.n_features + len(more_t)
-            of_each = (
-                layer.links.input_gradient(layer.weight, grad, features) for layer, grad in zip(layers, grads, strict=True)
-            )
-            of_more = transposed(functools.reduce(torch.add, of_each))
-        return None, None, None, of_more, *itertools.chain.from_iterable(zip(of_weights, of_biases, strict=True))
+                    layer.add_dense_gradient(batch.gradient_of_places(grad, more_t))
+        of_more = transposed(batch.gradient_of_more(layers, grads, len(more_t))) if needs_more else None
+        of_parameters = ((of_weights.get(layer), of_bias) for layer, of_bias in zip(layers, of_biases, strict=True))
+        return None, None, None, of_more, *itertools.chain.from_iterable(of_parameters)
