@@ -14,11 +14,8 @@ from ..sparse.convert import layer_seed
 from ..sparse.feature_links import link_features, move_features, redraw
 from ..sparse.linear import SparseLinear
 from .networks import first_layer, networks, target_networks
-from .replay_rows import observed
+from .quiet_start import gains_and_centres
 
-_GAIN = 0.3  # of links of standardised features: see docs/decisions.md
-_FEWEST = 100  # transitions from which features can be measured
-_LEAST_SHARE = 1e-3  # of the features' median standard deviation: what hardly moves is not blown up
 _TAG = "reader"  # keeps these draws apart from those of the links at the start
 
 
@@ -95,7 +92,8 @@ class FeatureReader(BaseCallback):
         is_first = not self.accepted.any()
         self.n_moves += not is_first
         self.link(accepted)
-        gains, centres = self._gains_and_centres(np.empty(0, np.int64) if rows is None else rows)
+        rows = np.empty(0, np.int64) if rows is None else rows
+        gains, centres = gains_and_centres(self.model, np.flatnonzero(accepted), rows)
         for name, layer in self._first_layers().items():
             rng = np.random.default_rng([*layer_seed(th.initial_seed(), f"{_TAG}.{name}"), self.n_moves])
             chosen = None if is_first else np.flatnonzero(accepted)
@@ -105,22 +103,6 @@ class FeatureReader(BaseCallback):
                 "centres": np.pad(centres, (0, n_actions)),
             }
             redraw(layer, rng, features=chosen, targets=self._targets(name), **of_layer)
-
-    def _gains_and_centres(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the links of each feature are multiplied by, and where they are to give nothing; 1 and 0 from few rows."""
-        gains, centres = np.ones(len(self.accepted)), np.zeros(len(self.accepted))
-        if len(rows) * self.training_env.num_envs < _FEWEST:
-            return gains, centres
-        seen, normalise = observed(self.model.replay_buffer, rows)[0], self.model.get_vec_normalize_env()
-        if normalise is not None:  # the replay holds what it has not normalised yet
-            seen = normalise.normalize_obs(seen)
-        read = np.flatnonzero(self.accepted)
-        seen = seen[:, read].astype(np.float64)
-        std = seen.std(0)
-        moves = std > _LEAST_SHARE * np.median(std)
-        gains[read[moves]] = _GAIN / std[moves]
-        centres[read] = seen.mean(0)
-        return gains, centres
 
     def link(self, accepted: np.ndarray) -> None:
         """Read these features from now on; those that are read already go on as they are, links to others start at zero.

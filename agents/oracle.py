@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from .feature_reader import FeatureReader
-from .replay_rows import newest_rows
-
-_MOST_STEPS = 2_500  # environment steps in which features are measured: as those that a new Sift examines
+from .quiet_start import newest_steps
 
 
 class Oracle(FeatureReader):
@@ -62,5 +60,5 @@ class Oracle(FeatureReader):
         if self._places is not None:
             self.carry(real, self._places, places)
         elif (real != self.accepted).any():
-            self.start_anew(real, newest_rows(self.model.replay_buffer, _MOST_STEPS // self.training_env.num_envs))
+            self.start_anew(real, newest_steps(self.model))
         self._places = places

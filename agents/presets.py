@@ -17,6 +17,7 @@ from .delayed_returns import DelayedReturns
 from .dynamic_capacity import DynamicCapacity
 from .feature_reader import FeatureReader
 from .oracle import Oracle
+from .quiet_start import QuietStart
 from .sift import Sift
 
 HPARAMS = ("sb3", "paper")
@@ -263,12 +264,14 @@ def build_kwargs(
     return policy_kwargs, algorithm_kwargs
 
 
-def build_callbacks(preset: str, planned_steps: int) -> list[BaseCallback]:
+def build_callbacks(preset: str, planned_steps: int, *, quiet_start: bool = False) -> list[BaseCallback]:
     """What acts while an agent of a preset trains, for ``learn(callback=...)``; for most presets nothing does.
 
     Args:
         preset: A name in :data:`PRESETS`.
         planned_steps: Environment steps that the run will do.
+        quiet_start: Whether networks start as for standardised observations, quietly, as those that choose what they read
+            do anyway.
 
     Raises:
         ValueError: If the name is unknown, with the closest valid one.
@@ -277,7 +280,10 @@ def build_callbacks(preset: str, planned_steps: int) -> list[BaseCallback]:
         >>> [type(callback).__name__ for callback in build_callbacks("rlx2", planned_steps=1_000_000)]
         ['DelayedReturns', 'DynamicCapacity']
     """
-    return PRESETS[known(preset, PRESETS, "recipe")].callbacks(planned_steps)
+    callbacks = PRESETS[known(preset, PRESETS, "recipe")].callbacks(planned_steps)
+    if quiet_start and not any(isinstance(callback, FeatureReader) for callback in callbacks):
+        callbacks.append(QuietStart())
+    return callbacks
 
 
 def _in_steps(recipe: Recipe, updates_per_step: int, planned_updates: int | None) -> dict[str, int]:

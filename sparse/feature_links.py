@@ -1,4 +1,4 @@
-"""Let a layer read some of its features and no others."""
+"""Let a layer read some of its features and no others, and start as if they had another scale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from .linear import SparseLinear
 from .relink import Carry, relink
@@ -127,3 +128,35 @@ def redraw(
         each.weight[torch.from_numpy(chosen)] = torch.from_numpy(weight[chosen]).to(each.weight)
         if each.bias is not None:
             each.bias.copy_(torch.from_numpy(bias))
+
+
+@torch.no_grad()
+def standardise(
+    layer: nn.Linear | SparseLinear,
+    gains: np.ndarray,
+    centres: np.ndarray,
+    *,
+    targets: Sequence[nn.Linear | SparseLinear] = (),
+) -> None:
+    """Scale weights and shift biases, so that the layer reads ``gain * (feature - centre)`` where it read features.
+
+    Args:
+        layer: Dense or sparse; what an optimiser keeps for it stays as it is.
+        gains: float64 ``(n,)``, of the first ``n`` features; later ones stay as they are.
+        centres: float64 ``(n,)``.
+        targets: Layers with the same links, for which the same is done.
+
+    Example:
+        >>> layer, x = SparseLinear(10, 4, density=0.5), torch.randn(3, 10)
+        >>> expected = layer(2.0 * (x - 1.0))
+        >>> standardise(layer, np.full(10, 2.0), np.ones(10))
+        >>> bool(torch.isclose(layer(x), expected, atol=1e-5).all())
+        True
+    """
+    n_more = layer.in_features - len(gains)
+    gains, centres = np.pad(gains, (0, n_more), constant_values=1.0), np.pad(centres, (0, n_more))
+    for each in (layer, *targets):
+        gain, centre = (torch.from_numpy(part).to(each.weight) for part in (gains, centres))
+        each.weight *= gain[each.links.positions // each.out_features] if isinstance(each, SparseLinear) else gain
+        if each.bias is not None:
+            each.bias -= each(centre[None])[0] - each.bias

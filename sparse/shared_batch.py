@@ -163,7 +163,7 @@ class SharedBatch:
     def weight_gradients(
         self, layers: Sequence[SparseLinear], grads: Sequence[torch.Tensor], more_t: torch.Tensor | None
     ) -> list[torch.Tensor]:
-        """The gradients of the layers' weights, ``(n_links,)`` each, from those of their outputs, ``(out_features, batch)``."""
+        """The gradients of the layers' weights from those of their outputs, ``(out_features, batch)``."""
         of_weights = [torch.empty_like(layer.weight) for layer in layers]
         first = 0
         for part in self._parts(more_t):

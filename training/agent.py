@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..agents import SAC, TD3
 from ..agents.presets import build_kwargs
+from ..agents.quiet_start import FEWEST_STEPS
 from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import Checkpoint, model_of, restore_replay
 from .config import RunConfig
@@ -22,6 +23,7 @@ _ALGORITHMS = {"sac": SAC, "td3": TD3}
 # Sets the random numbers of a continued run apart from all others.
 _CONTINUED = 0x5E5
 _SB3_LEARNING_STARTS = 100
+_QUIET_LEARNING_STARTS = 1_000  # features are measured by then
 
 
 def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -36,6 +38,8 @@ def agent_arguments(config: RunConfig, env: VecEnv, planned_timesteps: int) -> t
         ValueError: for a recipe or a distribution that does not exist, and for a density that cannot be had.
     """
 
+    if config.quiet_start and learning_starts(config) < FEWEST_STEPS:
+        raise ValueError(f"quiet-start needs learning-starts of {FEWEST_STEPS} or more, got {learning_starts(config)}.")
     # How many steps pass before the first update, and so how many updates follow, decides the preset's schedules.
     planned_updates = max(planned_timesteps - learning_starts(config), 1)
     policy_kwargs, algorithm_kwargs = _preset(config, planned_updates=planned_updates, n_actions=env.action_space.shape[0])
@@ -64,7 +68,7 @@ def learning_starts(config: RunConfig) -> int:
 
 
 def _preset(config: RunConfig, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return build_kwargs(
+    policy_kwargs, algorithm_kwargs = build_kwargs(
         config.recipe,
         config.algo,
         config.hparams,
@@ -78,6 +82,9 @@ def _preset(config: RunConfig, **kwargs: Any) -> tuple[dict[str, Any], dict[str,
         schedule=_given(period_updates=config.period_updates, fraction=config.drop_fraction),
         **kwargs,
     )
+    if config.quiet_start:
+        algorithm_kwargs.setdefault("learning_starts", _QUIET_LEARNING_STARTS)
+    return policy_kwargs, algorithm_kwargs
 
 
 def _own(config: RunConfig) -> dict[str, Any]:

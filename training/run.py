@@ -152,7 +152,7 @@ class Run:
         self.agent = self._make_agent()
         self.metrics = SparsityMetrics()
         self.recorder = FeatureRecorder(folder, self.metrics)
-        self.method = build_callbacks(config.recipe, self.planned_timesteps)
+        self.method = build_callbacks(config.recipe, self.planned_timesteps, quiet_start=config.quiet_start)
         self.stop = StopRequest()
         self.evaluation = self._make_evaluation() if config.eval_freq else None
         self.driver = None

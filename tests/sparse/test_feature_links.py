@@ -1,12 +1,14 @@
 """Layers that read some of their features and no others."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from siftrl.sparse import SparseLinear
-from siftrl.sparse.feature_links import link_features, move_features, redraw
+from siftrl.sparse.feature_links import link_features, move_features, redraw, standardise
 
 
 def trained(n_in, n_out, density):
@@ -130,3 +132,21 @@ def test_new_links_have_the_gains_of_their_features_and_give_nothing_at_the_cent
     np.testing.assert_allclose(layer.weight.detach(), weight * gains[layer.topology.inputs], rtol=1e-5)
     at_centres = layer(torch.from_numpy(centres[None].astype(np.float32)))[0].detach()
     np.testing.assert_allclose(at_centres, bias, atol=1e-3)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 30), st.integers(0, 3), st.integers(1, 9), st.sampled_from([None, 0.2, 1.0]), st.integers(0, 9))
+def test_a_standardised_layer_reads_features_less_their_centres_times_their_gains(n_in, n_more, n_out, density, seed):
+    rng = np.random.default_rng(seed)
+    dense = torch.nn.Linear(n_in + n_more, n_out)
+    layer = dense if density is None else SparseLinear(n_in + n_more, n_out, max(density, 1 / n_out), seed=seed)
+    target = copy.deepcopy(layer)
+    gains, centres = rng.uniform(0.1, 10, n_in), rng.normal(0, 10, n_in)
+    x = torch.from_numpy(rng.normal(0, 10, (5, n_in + n_more)).astype(np.float32))
+    read = x.clone()
+    read[:, :n_in] = (x[:, :n_in] - torch.from_numpy(centres)) * torch.from_numpy(gains)
+    expected = layer(read)
+    standardise(layer, gains, centres, targets=[target])
+    np.testing.assert_allclose(layer(x).detach(), expected.detach(), rtol=1e-4, atol=1e-3)
+    assert torch.equal(layer.weight, target.weight)
+    assert torch.equal(layer.bias, target.bias)

@@ -26,6 +26,7 @@ OTHER_VALUES = {
     "input_epsilon": 40.0,
     "hidden_epsilon": 80.0,
     "width": 128,
+    "quiet_start": True,
     "learning_rate": 1e-3,
     "batch_size": 64,
     "weight_decay": 1e-4,
