@@ -7,20 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
-from .change_point import change_point
 from .feature_reader import FeatureReader
 from .impulses import forget_draws, impulses, remember_draws
+from .old_transitions import show_in_new_places
 from .recent_experience import RecentExperience
 from .recognition import Match, Signatures, recognise, signatures
-from .replay_rows import forget_oldest, n_filled, newest_rows, observed, reorder
+from .replay_rows import forget_oldest, n_filled
 from .screening import Finding, screen
 from .watch import Watch
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
-_OLD_PERIODS = 2  # a move is noticed within so many
 _EPISODE = 1_000  # steps that an episode has at most, in most tasks
-_BLOCK = 500  # rows that are looked at in one piece
 _REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
 _STATE = ("n_examinations", "next", "responsive", "settled")
 
@@ -258,7 +256,7 @@ class Sift(FeatureReader):
             self.start_anew(now, rows)
             forget_oldest(buffer, n_filled(buffer) - len(rows))
         else:
-            self._reorder_replay(match, self.accepted | now, n_steps)
+            show_in_new_places(self._recent, match, self.accepted | now, n_steps, self.period_steps)
             self.carry(now, match.old, match.new)
         self._n_examinations, self._settled, self._responsive = 1, now, now & found.responsive
 
@@ -271,25 +269,6 @@ class Sift(FeatureReader):
         match = Match(*(part[match.margins >= _SURE] for part in match))
         self.n_recognised = len(match.old)
         return match
-
-    def _reorder_replay(self, match: Match, features: np.ndarray, n_steps: int) -> None:
-        """Show the sensors of a match in their new places in all transitions from before the move."""
-        buffer, n_envs = self.model.replay_buffer, self.training_env.num_envs
-        n_after, n_period = self._recent.n_rows(n_steps), self._recent.n_rows(self.period_steps)
-        rows = newest_rows(buffer, n_after + (_OLD_PERIODS + 1) * n_period)
-        n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, 1)
-        changes = np.concatenate(
-            [self._changes(block, features) for block in np.split(rows, range(_BLOCK, len(rows), _BLOCK))]
-        )
-        moved = change_point(changes.reshape(len(rows), n_envs, -1), n_before, n_after)
-        where = np.zeros((buffer.buffer_size, n_envs), bool)
-        where[: n_filled(buffer)] = True
-        where[rows] = np.arange(len(rows))[:, None] < moved
-        reorder(buffer, where, _exchange(match, len(features)))
-
-    def _changes(self, rows: np.ndarray, features: np.ndarray) -> np.ndarray:
-        here, there = observed(self.model.replay_buffer, rows)
-        return there[:, features] - here[:, features]
 
     def _remember(self) -> None:
         """Measure how features respond that are read, if some were not measured yet; the others stay as they are known."""
@@ -316,11 +295,3 @@ def _are_others(features: np.ndarray, known: np.ndarray) -> bool:
     """Whether of these features more are new than known, and most of the known ones are not among them."""
     n_still = (features & known).sum()
     return bool((features & ~known).sum() > n_still and 2 * n_still < known.sum())
-
-
-def _exchange(match: Match, n_features: int) -> np.ndarray:
-    """What each feature is once those of a match stand in their new places, and what stood there where they left a gap."""
-    sources = np.arange(n_features)
-    sources[np.setdiff1d(match.old, match.new)] = np.setdiff1d(match.new, match.old)
-    sources[match.new] = match.old
-    return sources

@@ -9,6 +9,7 @@ Reads ``experiments/results/moves.csv`` and writes ``moves.md`` and ``moves.png`
 from __future__ import annotations
 
 import csv
+import tomllib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,8 @@ from siftrl.reports.figures import curves_figure
 from siftrl.reports.scores import final_return, steps_to_level
 
 RESULTS = Path(__file__).parent / "results"
-MOVED_AT = {"InvertedPendulum-v5": 20_000, "Pendulum-v1": 8_000, "HalfCheetah-v5": 45_000}  # environment steps
+STUDY = tomllib.loads((Path(__file__).parent / "moves.toml").read_text())
+PERIODS = {part["env"]: part["permute_every"] for part in STUDY["parts"]}  # environment steps, by task
 N_BEFORE = 3  # evaluations
 COLOURS = {
     "sift": "tab:green", "sift-anew": "tab:olive", "oracle": "tab:purple", "anf": "tab:blue", "dense": "tab:red",
@@ -31,19 +33,28 @@ def ordered(path: Path) -> Iterator[dict[str, str]]:
     """The record's rows, task by task and method by method, without what comes after a second move."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for task, method in product(MOVED_AT, COLOURS):
+    for task, method in product(PERIODS, COLOURS):
         for row in rows:
-            if (row["env"], row["method"]) == (task, method) and int(row["step"]) < 2 * MOVED_AT[task]:
+            if (row["env"], row["method"]) == (task, method) and int(row["step"]) <= 2 * PERIODS[task]:
                 yield {**row, "task": task}
 
 
-def steps_to_regain(curves: Curves, moved_at: int, share: float = 0.9) -> np.ndarray:
+def moved_at(task: str, steps: np.ndarray) -> int:
+    """The first evaluation in the new order, in environment steps."""
+    return int(steps[steps > PERIODS[task]][0])
+
+
+def before_the_move(task: str, curves: Curves) -> np.ndarray:
+    """Each run's mean return in the last evaluations in the old order."""
+    return curves.returns[:, curves.steps <= PERIODS[task]][:, -N_BEFORE:].mean(axis=1)
+
+
+def steps_to_regain(task: str, curves: Curves, share: float = 0.9) -> np.ndarray:
     """Environment steps after the move until a run is this far back up from where it began; infinite where it never is."""
-    before, after = curves.steps < moved_at, curves.steps >= moved_at
-    start = curves.returns[:, 0]
-    level = start + share * (curves.returns[:, before][:, -N_BEFORE:].mean(axis=1) - start)
-    runs = zip(curves.returns[:, after], level, strict=True)
-    return np.array([steps_to_level(curves.steps[after], run, of_run) - moved_at for run, of_run in runs])
+    start, moved = curves.returns[:, 0], moved_at(task, curves.steps)
+    level = start + share * (before_the_move(task, curves) - start)
+    runs = zip(curves.returns[:, curves.steps >= moved], level, strict=True)
+    return np.array([steps_to_level(curves.steps[curves.steps >= moved], run, of_run) - moved for run, of_run in runs])
 
 
 def table(curves: dict[str, dict[str, Curves]]) -> str:
@@ -61,14 +72,15 @@ def table(curves: dict[str, dict[str, Curves]]) -> str:
     ]
     for task, of_task in curves.items():
         for method, of in of_task.items():
-            before = of.returns[:, of.steps < MOVED_AT[task]][:, -N_BEFORE:].mean(axis=1)
             cells = (
                 f"{value.mean():,.0f} ({', '.join(f'{v:,.0f}' for v in value)})"
-                for value in (before, final_return(of.returns))
+                for value in (before_the_move(task, of), final_return(of.returns))
             )
-            steps = steps_to_regain(of, MOVED_AT[task])
+            steps = steps_to_regain(task, of)
             regained = ", ".join("never" if np.isinf(number) else f"{number:,.0f}" for number in steps)
-            lines.append(f"| {task} | {MOVED_AT[task]:,} | {method} | {len(of.seeds)} | {' | '.join(cells)} | {regained} |")
+            lines.append(
+                f"| {task} | {moved_at(task, of.steps):,} | {method} | {len(of.seeds)} | {' | '.join(cells)} | {regained} |"
+            )
     commands = (
         "`siftrl-sweep experiments/moves.toml --record experiments/results/moves.csv`, then `python experiments/moves.py`"
     )
@@ -83,7 +95,7 @@ def main() -> None:
     print(text)
     figure = curves_figure(curves, colours=COLOURS)
     for axes, task in zip(figure.axes, curves, strict=True):
-        axes.axvline(MOVED_AT[task], color="0.6", linewidth=0.8)
+        axes.axvline(moved_at(task, next(iter(curves[task].values())).steps), color="0.6", linewidth=0.8)
     figure.savefig(RESULTS / "moves.png", dpi=150)
 
 

@@ -46,18 +46,20 @@ def curves(*returns):
     )
 
 
-def test_a_move_is_over_once_nine_tenths_of_the_way_are_regained():
+def test_a_move_is_over_once_nine_tenths_of_the_way_are_regained(monkeypatch):
     # From 0 to 100 before the move after 4 500 steps; the mean of three evaluations is to get to 90.
+    monkeypatch.setitem(moves.PERIODS, "Pendulum-v1", 4_500)
     back, never = [0, 100, 100, 100, 0, 60, 90, 90, 95], [0, 100, 100, 100, 0, 60, 90, 80, 95]
-    steps = moves.steps_to_regain(curves(back, never), moved_at=4_500)
-    assert steps.tolist() == [4_500, np.inf]
+    steps = moves.steps_to_regain("Pendulum-v1", curves(back, never))
+    assert steps.tolist() == [4_000, np.inf]
+    assert moves.before_the_move("Pendulum-v1", curves(back, never)).tolist() == [100, 100]
 
 
 def test_what_comes_after_a_second_move_is_left_out(tmp_path):
     path = tmp_path / "moves.csv"
-    lines = [f"a,sift,Pendulum-v1,0,{step},-100,0" for step in (1_000, 15_000, 16_000)]
+    lines = [f"a,sift,Pendulum-v1,0,{step},-100,0" for step in (1_000, 15_500, 16_000)]
     path.write_text("\n".join(["run,method,env,seed,step,mean_return,std_return", *lines]))
-    assert [int(row["step"]) for row in moves.ordered(path)] == [1_000, 15_000]
+    assert [int(row["step"]) for row in moves.ordered(path)] == [1_000, 15_500]
 
 
 def small_agent(callback=None, **policy):
