@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from ..sparse.feature_links import standardise
 from .networks import first_layer, networks, target_networks
-from .replay_rows import newest_rows, observed
+from .replay_rows import newest_rows, observed, require_own_rows
 
 _GAIN = 0.3  # of links of standardised features: see docs/decisions.md
 FEWEST_STEPS = 100  # environment steps from which features can be measured
 _MOST_STEPS = 2_500  # environment steps in which features are measured
 _LEAST_SHARE = 1e-3  # of the features' median standard deviation: what hardly moves is not blown up
+_LEAST = 1e-6  # where the median is that of features which rest
+_BLOCK = 500  # rows, or features, that are looked at in one piece
 
 
 def gains_and_centres(model: OffPolicyAlgorithm, read: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,36 +37,40 @@ def gains_and_centres(model: OffPolicyAlgorithm, read: np.ndarray, rows: np.ndar
     gains, centres = np.ones(n_features), np.zeros(n_features)
     if len(rows) * model.n_envs < FEWEST_STEPS:
         return gains, centres
-    seen, normalise = observed(model.replay_buffer, rows)[0], model.get_vec_normalize_env()
-    if normalise is not None:  # the replay holds what it has not normalised yet
-        seen = normalise.normalize_obs(seen)
-    seen = seen[:, read].astype(np.float64)
-    std = seen.std(0)
-    moves = std > _LEAST_SHARE * np.median(std)
+    blocks = (_seen(model, block)[:, read] for block in np.split(rows, range(_BLOCK, len(rows), _BLOCK)))
+    seen = np.concatenate(list(blocks))
+    std = np.concatenate([part.std(0, dtype=np.float64) for part in np.array_split(seen, 1 + len(read) // _BLOCK, axis=1)])
+    moves = std > max(_LEAST_SHARE * np.median(std), _LEAST)
     gains[read[moves]] = _GAIN / std[moves]
-    centres[read] = seen.mean(0)
+    centres[read] = seen.mean(0, dtype=np.float64)
     return gains, centres
+
+
+def _seen(model: OffPolicyAlgorithm, rows: np.ndarray) -> np.ndarray:
+    """The observations of some rows of the replay, as the networks read them."""
+    seen, normalise = observed(model.replay_buffer, rows)[0], model.get_vec_normalize_env()
+    return seen if normalise is None else normalise.normalize_obs(seen)  # the replay holds what is not normalised yet
 
 
 def newest_steps(model: OffPolicyAlgorithm) -> np.ndarray:
     """Where the replay has the newest environment steps in which features are measured: int64 rows."""
-    return newest_rows(model.replay_buffer, _MOST_STEPS // model.n_envs)
+    return newest_rows(model.replay_buffer, max(_MOST_STEPS // model.n_envs, 1))
 
 
 class QuietStart(BaseCallback):
     """Scale the first layers of SAC or TD3, stock SB3's or ours, for standardised observations, times 0.3.
 
     Once, when the random steps of ``learning_starts`` are over and before the first update: each feature's weights are
-    divided by its standard deviation so far and multiplied by 0.3, and the biases take off its mean. Actions, which the
-    critics read too, stay as they are. A model that was trained before is left alone. What
+    divided by its standard deviation so far and multiplied by 0.3, and the biases take off its mean; what hardly moves keeps
+    its weights. Actions, which the critics read too, stay as they are. A model that was trained before is left alone. What
     :class:`~siftrl.agents.sift.Sift` and :class:`~siftrl.agents.oracle.Oracle` link starts like that by itself.
 
     Args:
         verbose: See SB3.
 
     Raises:
-        ValueError: When training starts, if observations are not vectors, or fewer than 100 steps are random, too few to
-            measure anything.
+        ValueError: When training starts, if observations are not vectors that the first layers read as they are, if fewer
+            than 100 steps are random or kept, too few to measure anything, or if the replay cannot be looked into.
 
     Source:
         Ours. That the inputs' scale decides how quickly a network learns: LeCun et al., Efficient BackProp (1998).
@@ -85,12 +92,23 @@ class QuietStart(BaseCallback):
         if self._taken_up is self.model:
             return
         self._is_over = self.model._n_updates > 0
-        space, starts = self.model.observation_space, self.model.learning_starts
-        if len(space.shape) != 1:
-            raise ValueError(f"observations must be vectors to start quietly, got {space}")
-        if not self._is_over and starts < FEWEST_STEPS:
-            raise ValueError(f"learning_starts={starts} must be at least {FEWEST_STEPS} environment steps to start quietly")
+        if not self._is_over:
+            self._require_something_to_measure()
         self._taken_up = self.model
+
+    def _require_something_to_measure(self) -> None:
+        model, buffer = self.model, self.model.replay_buffer
+        if len(model.observation_space.shape) != 1:
+            raise ValueError(f"observations must be vectors to start quietly, got {model.observation_space}")
+        for network in (model.actor, model.critic):
+            if type(network.features_extractor) is not FlattenExtractor:
+                extractor = type(network.features_extractor).__name__
+                raise ValueError(f"features_extractor_class must be FlattenExtractor to start quietly, got {extractor}")
+        require_own_rows(buffer)
+        sizes = {"learning_starts": model.learning_starts, "buffer_size": buffer.buffer_size * model.n_envs}
+        for name, size in sizes.items():
+            if size < FEWEST_STEPS:
+                raise ValueError(f"{name}={size} must be at least {FEWEST_STEPS} environment steps to start quietly")
 
     def get_state(self) -> dict[str, Any]:
         """Whether networks have started, as a plain value."""

@@ -59,7 +59,7 @@ class SAC(sb3.SAC):
         for step in range(gradient_steps):
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
             here = read(batch.observations, self.actor, self.critic)
-            there = read(batch.next_observations, self.actor, self.critic_target)
+            there = read(batch.next_observations, self.actor, self.critic_target, keep=False)
             discount = self.gamma if batch.discounts is None else batch.discounts
             if self.use_sde:
                 self.actor.reset_noise()

@@ -58,7 +58,7 @@ class TD3(sb3.TD3):
             self._n_updates += 1
             batch = sample(self.replay_buffer, batch_size, self._vec_normalize_env)
             here = read(batch.observations, self.actor, self.critic)
-            there = read(batch.next_observations, self.actor_target, self.critic_target)
+            there = read(batch.next_observations, self.actor_target, self.critic_target, keep=False)
             discount = self.gamma if batch.discounts is None else batch.discounts
 
             # Critics: towards the smaller value of the next state, under a smoothed action

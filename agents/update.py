@@ -62,8 +62,11 @@ class Reading:
 
     def _share(self, networks: Iterable[nn.Sequential], model: Actor | ContinuousCritic) -> bool:
         """Announce the networks' first layers, if all of them read the observation as it is, and through links."""
+        networks = list(networks)
+        if not (reads_plainly(model) and all(type(network) is nn.Sequential and len(network) for network in networks)):
+            return False
         layers = [network[0] for network in networks]
-        shares = reads_plainly(model) and all(self._observations.suits(layer) for layer in layers)
+        shares = all(self._observations.suits(layer) for layer in layers)
         if shares:
             self._observations.announce(layers)
         return shares
@@ -95,7 +98,7 @@ class Reading:
             weight: Of the loss.
         """
         loss = weight * (self.q_values(actions) - target).square().mean(dim=0).sum()
-        self._critic.zero_grad()
+        self._critic.optimizer.zero_grad()
         loss.backward()
         return loss.detach()
 
@@ -107,17 +110,17 @@ class Reading:
             log_prob: As it has given that.
             ent_coef: Temperature.
         """
-        with frozen(self._critic):
+        with frozen(self._critic.q_networks):
             smallest = self.q_values(actions).min(dim=1, keepdim=True).values
             return self._learn_actor((ent_coef * log_prob - smallest).mean())
 
     def learn_actor(self) -> th.Tensor:
         """The loss of TD3's actor, up the first critic's value; its gradients replace those in ``.grad``."""
-        with frozen(self._critic):
+        with frozen(self._critic.q_networks):
             return self._learn_actor(-self.q_values(self.actions(), n_critics=1).mean())
 
     def _learn_actor(self, loss: th.Tensor) -> th.Tensor:
-        self._actor.zero_grad()
+        self._actor.optimizer.zero_grad()
         loss.backward()
         return loss.detach()
 
@@ -172,10 +175,11 @@ def squashed(mean: th.Tensor, log_std: th.Tensor, epsilon: float) -> Squashed:
 
 
 def reads_plainly(model: Actor | ContinuousCritic) -> bool:
-    """Whether the model's first layers read the observation as it stands in the replay."""
+    """Whether a model is SB3's own, and its first layers read the observation as it stands in the replay."""
     space = model.observation_space
     return (
-        type(model.features_extractor) is FlattenExtractor
+        type(model) in (SACActor, TD3Actor, ContinuousCritic)
+        and type(model.features_extractor) is FlattenExtractor
         and isinstance(space, spaces.Box)
         and len(space.shape) == 1
         and space.dtype == np.float32
@@ -194,9 +198,10 @@ def _rest(network: nn.Sequential, first: th.Tensor) -> th.Tensor:
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients pass through a network without computing those of its own weights."""
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let gradients pass through networks without computing those of their own weights."""
+    parameters = (parameter for network in networks for parameter in network.parameters())
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:

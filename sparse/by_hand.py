@@ -18,18 +18,6 @@ from .linear import SparseLinear, transposed
 from .shared_batch import SharedBatch
 
 
-class Run(NamedTuple):
-    """What a network made of a batch.
-
-    Attributes:
-        hidden: Outputs of the hidden layers behind their ReLUs, ``(batch, units)`` each.
-        outs: Outputs of the heads, ``(batch, units)`` each.
-    """
-
-    hidden: list[torch.Tensor]
-    outs: list[torch.Tensor]
-
-
 class Network(NamedTuple):
     """A chain of linear layers with a ReLU behind each, and the linear heads that read the last.
 
@@ -44,42 +32,54 @@ class Network(NamedTuple):
     heads: list[nn.Linear]
 
     @classmethod
-    def of(cls, chain: nn.Sequential, heads: Sequence[nn.Module] = ()) -> Self | None:
+    def of(cls, chain: Sequence[nn.Module], heads: Sequence[nn.Module] = ()) -> Self | None:
         """The network of these modules; None where it has other parts, or where somebody watches or changes them.
 
         Args:
             chain: Linear layers and ReLUs by turns.
             heads: What reads its output. None given: the chain's own last layer, without a ReLU, is the head.
         """
-        modules = list(chain)
-        relus, linears = modules[1::2], [*modules[::2], *heads]
-        if len(modules) % 2 == bool(heads) or len(linears) < 2:
-            return None
+        relus, linears = chain[1::2], [*chain[::2], *heads]
         n_heads = len(heads) or 1
+        if len(chain) % 2 == bool(heads) or len(linears) <= n_heads:
+            return None
         first, hidden, heads = linears[0], linears[1:-n_heads], linears[-n_heads:]
         if not (
             type(first) in (nn.Linear, SparseLinear)
             and all(type(layer) is nn.Linear and layer.bias is not None for layer in (*hidden, *heads))
             and all(type(relu) is nn.ReLU for relu in relus)
-            and all(_is_left_alone(module) for module in (chain, *relus, *linears))
+            and all(is_left_alone(module) for module in (*relus, *linears))
             and all(_learns(layer.weight) and _learns(layer.bias) for layer in linears)
         ):
             return None
         return cls(first, hidden, heads)
 
+    def parameters(self) -> list[nn.Parameter]:
+        """Weights and biases."""
+        layers = (self.first, *self.hidden, *self.heads)
+        return [parameter for layer in layers for parameter in (layer.weight, layer.bias) if parameter is not None]
 
-def _is_left_alone(module: nn.Module) -> bool:
+
+def is_left_alone(module: nn.Module) -> bool:
+    """Whether nobody has hooked into what a module does."""
     return not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
 
 
 def _learns(parameter: nn.Parameter | None) -> bool:
-    return parameter is None or (parameter.requires_grad and not parameter._backward_hooks)
+    return parameter is None or (
+        parameter.requires_grad and not parameter._backward_hooks and not parameter._post_accumulate_grad_hooks
+    )
 
 
 def can_read(batch: SharedBatch, network: Network) -> bool:
-    """Whether a network's first layer can read a batch here: on the CPU in float32."""
+    """Whether a network can run on a batch here: on the CPU in float32."""
     weight = network.first.weight
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and batch.lies_on_cpu_in_float32()
+    return (
+        weight.device.type == "cpu"
+        and weight.dtype == torch.float32
+        and batch.lies_on_cpu_in_float32()
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def through_links(batch: SharedBatch, network: Network) -> bool:
@@ -88,79 +88,74 @@ def through_links(batch: SharedBatch, network: Network) -> bool:
     return type(first) is SparseLinear and first.links.whole_features is None and batch.suits(first)
 
 
-def forward(
-    batch: SharedBatch, networks: Sequence[Network], more: torch.Tensor | None = None, *, keep: bool = True
-) -> list[Run]:
-    """Run networks of one kind on a batch.
+class Pass:
+    """Networks that are run on a batch, and backward when gradients are asked for.
 
     Args:
         batch: What their first layers read.
-        networks: See :func:`can_read`.
+        networks: See :func:`can_read`; :func:`through_links` is the same for all.
         more: ``(batch, features)``: inputs that come after the batch's features.
-        keep: Whether the batch is read again later.
+        keep: Whether the batch is read again later, as for gradients of weights.
+
+    Attributes:
+        outs: What the heads of each network give, ``(batch, units)`` each.
     """
-    if through_links(batch, networks[0]):
-        more_t = None if more is None else transposed(more)
-        outs = batch.outputs([network.first for network in networks], more_t, keep)
-        firsts = [transposed(out) for out in outs]
-    else:
-        firsts = [_Factor(batch, network.first, more).product() for network in networks]
-    return [_run(network, first) for network, first in zip(networks, firsts, strict=True)]
+
+    def __init__(
+        self, batch: SharedBatch, networks: Sequence[Network], more: torch.Tensor | None = None, *, keep: bool
+    ) -> None:
+        self._networks = networks
+        firsts = [network.first for network in networks]
+        self._firsts = (_Links if through_links(batch, networks[0]) else _Factors)(batch, firsts, more)
+        self._hidden = [
+            _hidden(network, first) for network, first in zip(networks, self._firsts.products(keep), strict=True)
+        ]
+        self.outs = [
+            [_product(head, hidden[-1]) for head in network.heads]
+            for network, hidden in zip(networks, self._hidden, strict=True)
+        ]
+
+    def learn(self, grads: Sequence[Sequence[torch.Tensor]]) -> None:
+        """Put the gradients of weights and biases into their ``.grad``, in the place of what is there.
+
+        Where a sparse first layer collects the gradient of all places, it gets that too.
+
+        Args:
+            grads: Of what each head of each network gives.
+        """
+        of_firsts = self._back(grads, learn=True)
+        for network, grad in zip(self._networks, of_firsts, strict=True):
+            if network.first.bias is not None:
+                network.first.bias.grad = grad.sum(0)
+        self._firsts.learn(of_firsts)
+
+    def gradient_of_more(self, grads: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
+        """The gradient of what comes after the batch, ``(batch, features)``, and of nothing else.
+
+        Args:
+            grads: Of what each head of each network gives.
+        """
+        return self._firsts.gradient_of_more(self._back(grads, learn=False))
+
+    def _back(self, grads: Sequence[Sequence[torch.Tensor]], learn: bool) -> list[torch.Tensor]:
+        """The gradients of what the first layers give."""
+        return [_back(*each, learn) for each in zip(self._networks, self._hidden, grads, strict=True)]
 
 
-def _run(network: Network, first: torch.Tensor) -> Run:
+def _hidden(network: Network, first: torch.Tensor) -> list[torch.Tensor]:
+    """What the hidden layers give behind their ReLUs, ``(batch, units)`` each; what the first gives is overwritten."""
     hidden = [first.relu_()]
     for layer in network.hidden:
         hidden.append(_product(layer, hidden[-1]).relu_())
-    return Run(hidden, [_product(head, hidden[-1]) for head in network.heads])
+    return hidden
 
 
 def _product(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
     return torch.addmm(layer.bias, x, layer.weight.t())
 
 
-def backward(
-    batch: SharedBatch,
-    networks: Sequence[Network],
-    runs: Sequence[Run],
-    grads: Sequence[Sequence[torch.Tensor]],
-    more: torch.Tensor | None = None,
-    *,
-    learn: bool = True,
-) -> torch.Tensor | None:
-    """Run networks backward.
-
-    Args:
-        batch: As in :func:`forward`.
-        networks: As there.
-        runs: What it gave.
-        grads: Of each network, the gradient of what each head gave.
-        more: As in :func:`forward`.
-        learn: Put the gradients of weights and biases into their ``.grad``, in the place of what is there, and, where a
-            sparse first layer collects it, that of all places. Otherwise the gradient of ``more`` is computed, and no other.
-
-    Returns:
-        The gradient of ``more``, ``(batch, features)``, or None.
-    """
-    of_firsts = [_back(*each, learn) for each in zip(networks, runs, grads, strict=True)]
-    firsts = [network.first for network in networks]
-    if learn:
-        for first, grad in zip(firsts, of_firsts, strict=True):
-            if first.bias is not None:
-                first.bias.grad = grad.sum(0)
-    if through_links(batch, networks[0]):
-        return _back_through_links(batch, firsts, of_firsts, more, learn)
-    factors = [_Factor(batch, first, more) for first in firsts]
-    if not learn:
-        return functools.reduce(torch.add, (factor.of_more(grad) for factor, grad in zip(factors, of_firsts, strict=True)))
-    for factor, grad in zip(factors, of_firsts, strict=True):
-        factor.learn(grad)
-    return None
-
-
-def _back(network: Network, run: Run, grads: Sequence[torch.Tensor], learn: bool) -> torch.Tensor:
-    """The gradient of what the first layer gives."""
-    *earlier, last = run.hidden
+def _back(network: Network, hidden: Sequence[torch.Tensor], grads: Sequence[torch.Tensor], learn: bool) -> torch.Tensor:
+    *earlier, last = hidden
     grad = _behind_relu(network.heads, grads, last, learn)
     for layer, x in zip(reversed(network.hidden), reversed(earlier), strict=True):
         grad = _behind_relu([layer], [grad], x, learn)
@@ -177,32 +172,49 @@ def _behind_relu(layers: Sequence[nn.Linear], grads: Sequence[torch.Tensor], x: 
     return torch.ops.aten.threshold_backward.grad_input(of_x, x, 0.0, grad_input=of_x)
 
 
-def _back_through_links(
-    batch: SharedBatch,
-    firsts: Sequence[SparseLinear],
-    grads: Sequence[torch.Tensor],
-    more: torch.Tensor | None,
-    learn: bool,
-) -> torch.Tensor | None:
-    grads = [transposed(grad) for grad in grads]
-    if not learn:
-        return transposed(batch.gradient_of_more(firsts, grads, more.shape[1]))
-    more_t = None if more is None else transposed(more)
-    for first, grad, of_weight in zip(firsts, grads, batch.weight_gradients(firsts, grads, more_t), strict=True):
-        first.weight.grad = of_weight
-        if first.collect_gradient:
-            first.dense_gradient = batch.gradient_of_places(grad, more_t)
-    return None
+class _Links:
+    """First layers that are computed link by link, all in one pass over the batch; arguments as of :class:`Pass`."""
+
+    def __init__(self, batch: SharedBatch, layers: Sequence[SparseLinear], more: torch.Tensor | None) -> None:
+        self._batch, self._layers = batch, layers
+        self._more_t = None if more is None else transposed(more)
+
+    def products(self, keep: bool) -> list[torch.Tensor]:
+        return [transposed(out) for out in self._batch.outputs(self._layers, self._more_t, keep)]
+
+    def learn(self, grads: Sequence[torch.Tensor]) -> None:
+        grads = [transposed(grad) for grad in grads]
+        of_weights = self._batch.weight_gradients(self._layers, grads, self._more_t)
+        for layer, grad, of_weight in zip(self._layers, grads, of_weights, strict=True):
+            layer.weight.grad = of_weight
+            if layer.collect_gradient:
+                layer.dense_gradient = self._batch.gradient_of_places(grad, self._more_t)
+
+    def gradient_of_more(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        grads = [transposed(grad) for grad in grads]
+        return transposed(self._batch.gradient_of_more(self._layers, grads, len(self._more_t)))
+
+
+class _Factors:
+    """First layers that are computed through BLAS, one by one; arguments as of :class:`Pass`."""
+
+    def __init__(self, batch: SharedBatch, layers: Sequence[nn.Linear | SparseLinear], more: torch.Tensor | None) -> None:
+        self._factors = [_Factor(batch, layer, more) for layer in layers]
+
+    def products(self, keep: bool) -> list[torch.Tensor]:
+        return [factor.product() for factor in self._factors]
+
+    def learn(self, grads: Sequence[torch.Tensor]) -> None:
+        for factor, grad in zip(self._factors, grads, strict=True):
+            factor.learn(grad)
+
+    def gradient_of_more(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        of_each = (factor.gradient_of_more(grad) for factor, grad in zip(self._factors, grads, strict=True))
+        return functools.reduce(torch.add, of_each)
 
 
 class _Factor:
-    """A first layer as a dense product with those features alone that it reads.
-
-    Args:
-        batch: The batch.
-        layer: The layer.
-        more: ``(batch, features)``: inputs that come after the batch's.
-    """
+    """A first layer as a dense product with those features alone that it reads."""
 
     def __init__(self, batch: SharedBatch, layer: nn.Linear | SparseLinear, more: torch.Tensor | None) -> None:
         self._layer = layer
@@ -211,7 +223,8 @@ class _Factor:
             dense = layer.to_dense() if isinstance(layer, SparseLinear) else layer.weight
             self._weight, x = dense.t(), batch.rows()  # (features, units)
         else:
-            self._weight, x = layer.weight.view(-1, layer.out_features), batch.features(self._whole)
+            self._weight = layer.weight.view(-1, layer.out_features)
+            x = batch.rows() if len(self._whole) == batch.n_features else batch.features(self._whole)
         self._inputs = [x] if more is None else [x, more]
         self._n_features = x.shape[1]
 
@@ -225,24 +238,20 @@ class _Factor:
         return read[:n_read] if len(read) - n_read == n_more else None
 
     def product(self) -> torch.Tensor:
-        """What the layer gives, ``(batch, units)``."""
         x, *more = self._inputs
         weight, bias = self._weight[: self._n_features], self._layer.bias
         out = x @ weight if bias is None else torch.addmm(bias, x, weight)
         return out.addmm_(more[0], self._weight[self._n_features :]) if more else out
 
-    def of_more(self, grad: torch.Tensor) -> torch.Tensor:
-        """The gradient of what comes after the batch, from that of what the layer gives."""
+    def gradient_of_more(self, grad: torch.Tensor) -> torch.Tensor:
         return grad @ self._weight[self._n_features :].t()
 
     def learn(self, grad: torch.Tensor) -> None:
-        """Put the weight's gradient into its ``.grad``."""
         layer = self._layer
         if not isinstance(layer, SparseLinear):
-            of_weight = torch.empty_like(layer.weight)
-            for part, x in zip(self._parts(of_weight.t()), self._inputs, strict=True):
+            layer.weight.grad = torch.empty_like(layer.weight)
+            for part, x in zip(self._parts(layer.weight.grad.t()), self._inputs, strict=True):
                 torch.mm(grad.t(), x, out=part.t())
-            layer.weight.grad = of_weight
             return
         of_places = torch.empty_like(self._weight, memory_format=torch.contiguous_format)
         for part, x in zip(self._parts(of_places), self._inputs, strict=True):

@@ -93,8 +93,8 @@ class RunConfig:
     width: int = option(256, "units of each of the two hidden layers", rule=at_most(10_000), group=AGENT)
     quiet_start: bool = option(
         False,
-        "scale the first layers for standardised observations, quietly, when the random steps at the start are over, then "
-        "1 000 of them (sift and oracle always start so)",
+        "scale the first layers for standardised observations, quietly, when the random steps at the start are over, 1 000 "
+        "of them if SB3 has 100 (sift and oracle always start so)",
         group=AGENT,
     )
 

@@ -11,6 +11,7 @@ from siftrl.agents.presets import PRESETS, build_callbacks
 from siftrl.agents.quiet_start import QuietStart
 from siftrl.agents.replay_rows import observed
 from siftrl.envs import make_ene
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 WARM_UP = 150
 
@@ -66,9 +67,22 @@ def test_its_state_says_whether_it_has_happened():
     assert again.get_state() == {"is_over": True}
 
 
+class Doubled(FlattenExtractor):
+    def forward(self, observations):
+        return 2 * super().forward(observations)
+
+
 def test_what_cannot_start_quietly_is_refused():
     with pytest.raises(ValueError, match="learning_starts=99 must be at least 100"):
         sb3.SAC("MlpPolicy", "Pendulum-v1", learning_starts=99).learn(1, callback=QuietStart())
+    with pytest.raises(ValueError, match="buffer_size=99 must be at least 100"):
+        sb3.SAC("MlpPolicy", "Pendulum-v1", learning_starts=150, buffer_size=99).learn(1, callback=QuietStart())
+    kwargs = {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}}
+    with pytest.raises(ValueError, match="optimize_memory_usage=True"):
+        sb3.SAC("MlpPolicy", "Pendulum-v1", learning_starts=150, **kwargs).learn(1, callback=QuietStart())
+    kwargs = {"policy_kwargs": {"features_extractor_class": Doubled}}
+    with pytest.raises(ValueError, match="features_extractor_class must be FlattenExtractor"):
+        sb3.SAC("MlpPolicy", "Pendulum-v1", learning_starts=150, **kwargs).learn(1, callback=QuietStart())
     env = gym.wrappers.ReshapeObservation(gym.make("Pendulum-v1"), (3, 1))
     with pytest.raises(ValueError, match="observations must be vectors"):
         sb3.SAC("MlpPolicy", env, learning_starts=100).learn(1, callback=QuietStart())

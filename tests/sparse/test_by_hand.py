@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from siftrl.sparse import SparseLinear, kernels
-from siftrl.sparse.by_hand import Network, backward, can_read, forward, through_links
+from siftrl.sparse.by_hand import Network, Pass, can_read, through_links
 from siftrl.sparse.feature_links import link_features
 from siftrl.sparse.gather import Slices
 from siftrl.sparse.shared_batch import SharedBatch
@@ -44,7 +44,7 @@ def assert_close(actual, expected):
 
 
 @given(
-    st.sampled_from(FIRSTS), st.integers(3, 30), st.integers(0, 4), st.integers(2, 20), st.booleans(), st.integers(1, 3),
+    st.sampled_from(FIRSTS), st.integers(3, 30), st.integers(0, 4), st.integers(1, 20), st.booleans(), st.integers(1, 3),
     st.integers(1, 2), st.booleans(),
 )  # fmt: skip
 @settings(deadline=None, max_examples=120)
@@ -68,17 +68,19 @@ def test_outputs_and_gradients_are_autograds(kind, n_features, n_more, batch, sl
     shared = SharedBatch(as_slices(x) if sliced else x)
     given_more = more.detach() if n_more else None
     assert all(can_read(shared, network) for network in networks)
-    assert {through_links(shared, network) for network in networks} == {kind == "few links"}
+    assert {through_links(shared, network) for network in networks} == {
+        kind == "few links" or (kind == "many links" and batch == 1)
+    }
     with torch.no_grad():
-        runs = forward(shared, networks, given_more)
-        for actual, out in zip((out for run in runs for out in run.outs), expected, strict=True):
+        ours = Pass(shared, networks, given_more, keep=True)
+        for actual, out in zip((out for outs in ours.outs for out in outs), expected, strict=True):
             assert_close(actual, out)
         grads = [weights[i * n_heads : (i + 1) * n_heads] for i in range(n_networks)]
         for parameter in parameters:
             parameter.grad = torch.ones_like(parameter)  # replaced, not added to
         for network in networks:
             network.first.dense_gradient = None
-        assert backward(shared, networks, runs, grads, given_more) is None
+        ours.learn(grads)
     for parameter, grad in zip(parameters, theirs, strict=True):
         assert_close(parameter.grad, grad)
     for network, places in zip(networks, of_places, strict=True):
@@ -87,7 +89,7 @@ def test_outputs_and_gradients_are_autograds(kind, n_features, n_more, batch, sl
             assert_close(network.first.dense_gradient, places)
     if n_more:
         with torch.no_grad():
-            assert_close(backward(shared, networks, runs, grads, given_more, learn=False), more.grad)
+            assert_close(ours.gradient_of_more(grads), more.grad)
         for parameter, grad in zip(parameters, theirs, strict=True):
             assert_close(parameter.grad, grad)
 
@@ -99,9 +101,16 @@ def test_features_that_nobody_reads_are_not_fetched(monkeypatch):
     monkeypatch.setattr(kernels, "product", lambda *_, **__: pytest.fail("the whole batch was read"))
     network = Network.of(body, heads)
     with torch.no_grad():
-        more = torch.randn(8, 2)
-        runs = forward(shared, [network], more)
-        backward(shared, [network], runs, [[torch.ones(8, 2)]], more)
+        Pass(shared, [network], torch.randn(8, 2), keep=True).learn([[torch.ones(8, 2)]])
+
+
+def test_a_batch_that_is_read_once_is_not_kept():
+    body, heads = chain("few links", 30, 0, 1, seed=0)
+    for keep in (False, True):
+        shared = SharedBatch(as_slices(torch.randn(8, 30)))
+        with torch.no_grad():
+            Pass(shared, [Network.of(body, heads)], keep=keep)
+        assert (shared._columns is not None) == keep
 
 
 L, R = nn.Linear, nn.ReLU
@@ -118,6 +127,7 @@ L, R = nn.Linear, nn.ReLU
         ([L(3, 4), R(), SparseLinear(4, 5, 0.5)], []),
         ([L(3, 1)], []),
         ([], []),
+        ([], [L(3, 2), L(3, 2)]),
     ],
 )
 def test_what_is_no_chain_of_layers_and_relus_is_left_to_autograd(layers, heads):
@@ -129,14 +139,19 @@ def test_what_somebody_watches_or_freezes_is_left_to_autograd():
         return nn.Sequential(L(3, 4), R(), L(4, 5))
 
     assert Network.of(a_chain()) is not None
-    watched, frozen, hooked = a_chain(), a_chain(), a_chain()
+    watched, frozen, hooked, clipped = a_chain(), a_chain(), a_chain(), a_chain()
     watched[1].register_forward_hook(lambda *_: None)
     frozen[2].weight.requires_grad_(False)
     hooked[0].weight.register_hook(lambda grad: grad)
-    assert [Network.of(each) for each in (watched, frozen, hooked)] == [None] * 3
+    clipped[0].weight.register_post_accumulate_grad_hook(lambda _: None)
+    assert [Network.of(each) for each in (watched, frozen, hooked, clipped)] == [None] * 4
 
 
 def test_other_dtypes_are_left_to_autograd():
     network = Network.of(nn.Sequential(L(3, 4), R(), L(4, 5)).double())
     assert not can_read(SharedBatch(torch.randn(2, 3)), network)
-    assert not can_read(SharedBatch(torch.randn(2, 3).double()), Network.of(nn.Sequential(L(3, 4), R(), L(4, 5))))
+    network = Network.of(nn.Sequential(L(3, 4), R(), L(4, 5)))
+    assert not can_read(SharedBatch(torch.randn(2, 3).double()), network)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not can_read(SharedBatch(torch.randn(2, 3)), network)
+    assert can_read(SharedBatch(torch.randn(2, 3)), network)
