@@ -19,7 +19,7 @@ from siftrl.reports.tables import comparison_table
 RESULTS = Path(__file__).parent / "results"
 COLOURS = {
     "clean": "0.45", "sift-clean": "0.7", "oracle": "tab:purple", "sift": "tab:green", "anf": "tab:blue",
-    "anf-fresh": "tab:cyan", "dense": "tab:red",
+    "anf-quiet": "tab:orange", "anf-fresh": "tab:cyan", "dense": "tab:red", "dense-quiet": "tab:pink",
 }  # fmt: skip
 CLEAN = ("clean", "sift-clean")
 
