@@ -85,6 +85,34 @@ def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do():
     assert not th.equal(first_layer(critics["qf0"]).weight, first_layer(critics["qf1"]).weight)
 
 
+@pytest.mark.parametrize("algorithm", [SAC, TD3])
+def test_among_noise_learning_is_what_it_is_without_to_the_last_bit(algorithm):
+    """What sets the two apart are random draws, of which wider layers take more: here both have the same."""
+    action_noise = NormalActionNoise(np.zeros(3), np.full(3, 0.1))
+    learnt = []
+    for noise_fraction in (0.0, 0.9):
+        env = make_ene("Hopper-v5", noise_fraction=noise_fraction)
+        model, sift = trained(algorithm, env, WARM_UP, action_noise=action_noise if algorithm is TD3 else None)
+        assert sift.accepted.nonzero()[0].tolist() == list(range(11))
+        assert model._n_updates == 0
+        rng = th.Generator().manual_seed(0)
+        for network in (*networks(model).values(), *target_networks(model).values()):
+            for module in network.modules():
+                if isinstance(module, th.nn.Linear):
+                    for parameter in module.parameters():
+                        parameter.data.uniform_(-0.2, 0.2, generator=rng)
+        th.manual_seed(1)
+        np.random.seed(1)
+        model.learn(300, callback=sift, reset_num_timesteps=False)
+        assert model._n_updates == 300
+        learnt.append((model.policy.state_dict(), model.replay_buffer.actions[: WARM_UP + 300]))
+    (clean, clean_actions), (noisy, noisy_actions) = learnt
+    assert np.array_equal(clean_actions, noisy_actions)
+    assert clean.keys() == noisy.keys()
+    for name in clean.keys() - {name for name in clean if name.endswith("indptr")}:
+        assert th.equal(clean[name], noisy[name]), name
+
+
 def moving(every=MOVED):
     """An environment whose sensors move after so many steps."""
     return make_ene("Hopper-v5", noise_fraction=0.8, permute_every=every, permutation_seed=1)
