@@ -61,7 +61,7 @@ def main() -> None:
         "Noise is exact but for anf-fresh. The final return is the mean of the last tenth of the evaluations.\n\n"
         f"{comparison_table(found, baseline='clean')}\n\n"
         "Once it reads the right features, sift among noise is sift without, to the last bit if it draws the same random\n"
-        "numbers (a test trains both). Its runs without noise and among 90 % and 99 % are therefore draws of one distribution;\n"
+        "numbers (a test trains both). Its runs without noise and among 90 % and 99 % are draws of one distribution, then;\n"
         "those of one seed share their random steps at the start:\n\n"
         f"{comparison_table(together(40_000), baseline='clean')}\n\n"
         "Commands: `siftrl-sweep experiments/noise.toml --parts screening-clean,screening --record "
