@@ -63,9 +63,9 @@ def table(curves: dict[str, dict[str, Curves]]) -> str:
         "SAC, 90 % exact noise; once in each run all features change their places. *Before*: the mean of the\n"
         "last three evaluations before the move; *end*: the last tenth of the evaluations (mean over seeds, and each\n"
         "seed in brackets). *Regained*: environment steps after the move until the mean of three evaluations is 90 % of\n"
-        "the way from the first evaluation to *before*, for each seed. In seed 0 of HalfCheetah-v5 the agents met the new\n"
-        "order after 46 000 steps, 1 000 later than the evaluations, by an error since mended. All rows were made while\n"
-        "agents drew their links as SB3 does, which learns later (docs/decisions.md).",
+        "the way from the first evaluation to *before*, for each seed; never, if not within the run. The rows of\n"
+        "HalfCheetah-v5 are older: agents drew their links as SB3 does, which learns later (docs/decisions.md), and in\n"
+        "seed 0 they met the new order after 46 000 steps, 1 000 later than the evaluations, by an error since mended.",
         "",
         "| task | move after | agent | seeds | before | end | regained after |",
         "|---|---:|---|---:|---:|---:|---|",
