@@ -1,6 +1,6 @@
 """What the noise study has found so far: the table and the figure from its record.
 
-    siftrl-sweep experiments/noise.toml --parts screening-clean,screening --record experiments/results/noise.csv
+    siftrl-sweep experiments/noise.toml --parts screening-clean,screening,quiet --record experiments/results/noise.csv
     python experiments/noise.py
 
 Reads ``experiments/results/noise.csv`` and writes ``noise.md`` and ``noise.png`` beside it.
@@ -64,7 +64,7 @@ def main() -> None:
         "numbers (a test trains both). Its runs without noise and among 90 % and 99 % are draws of one distribution, then;\n"
         "those of one seed share their random steps at the start:\n\n"
         f"{comparison_table(together(40_000), baseline='clean')}\n\n"
-        "Commands: `siftrl-sweep experiments/noise.toml --parts screening-clean,screening --record "
+        "Commands: `siftrl-sweep experiments/noise.toml --parts screening-clean,screening,quiet --record "
         "experiments/results/noise.csv`, then `python experiments/noise.py`\n"
     )
     (RESULTS / "noise.md").write_text(text)
