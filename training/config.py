@@ -91,13 +91,6 @@ class RunConfig:
         None, "the same for the hidden layers; one of the two alone leaves the other as in ds", rule=POSITIVE, group=AGENT
     )
     width: int = option(256, "units of each of the two hidden layers", rule=at_most(10_000), group=AGENT)
-    quiet_start: bool = option(
-        False,
-        "scale the first layers for standardised observations, quietly, when the random steps at the start are over, 1 000 "
-        "of them if SB3 has 100 (sift and oracle always start so)",
-        group=AGENT,
-    )
-
     learning_rate: float | None = option(None, "step size of Adam", rule=POSITIVE, group=HYPERPARAMETERS)
     batch_size: int | None = option(None, "transitions in an update", rule=at_most(1_000_000), group=HYPERPARAMETERS)
     weight_decay: float | None = option(
@@ -176,6 +169,12 @@ class RunConfig:
         group=TRAINING,
     )
     seed: int = option(0, "seed of networks, environments, noise and exploration", rule=SEED, group=TRAINING)
+    quiet_start: bool = option(
+        False,
+        "scale the first layers for standardised observations, quietly, when the random steps at the start are over, 1 000 "
+        "of them if SB3 has 100 (sift and oracle always start so)",
+        group=TRAINING,
+    )
     buffer_size: int = option(1_000_000, "transitions that the replay holds", rule=AT_LEAST_ONE, group=TRAINING)
     trained_agent: str | None = option(
         None,
