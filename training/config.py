@@ -91,6 +91,7 @@ class RunConfig:
         None, "the same for the hidden layers; one of the two alone leaves the other as in ds", rule=POSITIVE, group=AGENT
     )
     width: int = option(256, "units of each of the two hidden layers", rule=at_most(10_000), group=AGENT)
+
     learning_rate: float | None = option(None, "step size of Adam", rule=POSITIVE, group=HYPERPARAMETERS)
     batch_size: int | None = option(None, "transitions in an update", rule=at_most(1_000_000), group=HYPERPARAMETERS)
     weight_decay: float | None = option(

@@ -51,7 +51,8 @@ def test_hashes_stay_what_they_are():
 def test_a_hash_tells_experiments_apart_and_nothing_else():
     changes = {
         "algo": "td3", "recipe": "set", "hparams": "paper", "env": "Hopper-v5", "noise_distribution": "uniform",
-        "replay_noise": "fresh", "on_permute": "clear", "distribution": "erk", "permute": True, "n_timesteps": 7, "quiet_start": True,
+        "replay_noise": "fresh", "on_permute": "clear", "distribution": "erk", "permute": True, "n_timesteps": 7,
+        "quiet_start": True,
     }  # fmt: skip
     base = {"noise_distribution": "autoregressive"}  # whose correlation is an option too
     hashes = {run_hash(RunConfig(**base))}
