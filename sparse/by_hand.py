@@ -180,9 +180,11 @@ class _Links:
         self._more_t = None if more is None else transposed(more)
 
     def products(self, keep: bool) -> list[torch.Tensor]:
+        """What the layers give, ``(batch, units)`` each."""
         return [transposed(out) for out in self._batch.outputs(self._layers, self._more_t, keep)]
 
     def learn(self, grads: Sequence[torch.Tensor]) -> None:
+        """Put the weights' gradients, from those of what the layers give, into their ``.grad``."""
         grads = [transposed(grad) for grad in grads]
         of_weights = self._batch.weight_gradients(self._layers, grads, self._more_t)
         for layer, grad, of_weight in zip(self._layers, grads, of_weights, strict=True):
@@ -191,6 +193,7 @@ class _Links:
                 layer.dense_gradient = self._batch.gradient_of_places(grad, self._more_t)
 
     def gradient_of_more(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        """That of what comes after the batch, ``(batch, features)``, from those of what the layers give."""
         grads = [transposed(grad) for grad in grads]
         return transposed(self._batch.gradient_of_more(self._layers, grads, len(self._more_t)))
 
@@ -202,13 +205,16 @@ class _Factors:
         self._factors = [_Factor(batch, layer, more) for layer in layers]
 
     def products(self, keep: bool) -> list[torch.Tensor]:
+        """What the layers give, ``(batch, units)`` each."""
         return [factor.product() for factor in self._factors]
 
     def learn(self, grads: Sequence[torch.Tensor]) -> None:
+        """Put the weights' gradients, from those of what the layers give, into their ``.grad``."""
         for factor, grad in zip(self._factors, grads, strict=True):
             factor.learn(grad)
 
     def gradient_of_more(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        """That of what comes after the batch, ``(batch, features)``, from those of what the layers give."""
         of_each = (factor.gradient_of_more(grad) for factor, grad in zip(self._factors, grads, strict=True))
         return functools.reduce(torch.add, of_each)
 
@@ -238,15 +244,18 @@ class _Factor:
         return read[:n_read] if len(read) - n_read == n_more else None
 
     def product(self) -> torch.Tensor:
+        """What the layer gives, ``(batch, units)``."""
         x, *more = self._inputs
         weight, bias = self._weight[: self._n_features], self._layer.bias
         out = x @ weight if bias is None else torch.addmm(bias, x, weight)
         return out.addmm_(more[0], self._weight[self._n_features :]) if more else out
 
     def gradient_of_more(self, grad: torch.Tensor) -> torch.Tensor:
+        """That of what comes after the batch, ``(batch, features)``."""
         return grad @ self._weight[self._n_features :].t()
 
     def learn(self, grad: torch.Tensor) -> None:
+        """Put the weight's gradient into its ``.grad``."""
         layer = self._layer
         if not isinstance(layer, SparseLinear):
             layer.weight.grad = torch.empty_like(layer.weight)
