@@ -117,7 +117,7 @@ def test_returns_over_several_steps_go_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}])
 def test_what_an_agent_has_sifted_and_what_it_is_examining_go_on(options, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "build_callbacks", lambda *_: [Sift(period_steps=100, window_steps=150)])
+    monkeypatch.setattr(runs, "build_callbacks", lambda *_, **__: [Sift(period_steps=100, window_steps=150)])
     options = {**QUICK, **options, "recipe": "sift", "n_timesteps": 260, "buffer_size": 150}
     run = prepare(RunConfig(**options, log_folder=str(tmp_path / "whole")))
     whole = carry_out(run)
@@ -141,7 +141,7 @@ def test_sensors_that_have_moved_are_recognised_in_a_run_that_goes_on_too(tmp_pa
     suspected_at = []
     arguments = runs.agent_arguments
     monkeypatch.setattr(runs, "agent_arguments", late)
-    monkeypatch.setattr(runs, "build_callbacks", lambda *_: [Noting(300, 600, experiment_steps=250)])
+    monkeypatch.setattr(runs, "build_callbacks", lambda *_, **__: [Noting(300, 600, experiment_steps=250)])
     options = {
         **QUICK,
         "env": "Hopper-v5",
@@ -165,8 +165,8 @@ def test_sensors_that_have_moved_are_recognised_in_a_run_that_goes_on_too(tmp_pa
 
 @pytest.mark.parametrize("options", [{"algo": "sac"}, {"algo": "td3", "n_envs": 3}, {"algo": "td3", "hparams": "paper"}])
 def test_a_replay_that_shrinks_goes_on_and_so_do_returns_that_lengthen(options, tmp_path, monkeypatch):
-    def early(preset, planned_steps):
-        returns, capacity = build_callbacks(preset, planned_steps)
+    def early(preset, planned_steps, **options):
+        returns, capacity = build_callbacks(preset, planned_steps, **options)
         assert returns.after_steps == 18
         returns.after_steps, capacity.period_steps, capacity.threshold, capacity.min_size = 100, 30, 0.0, 65
         return [returns, capacity]
