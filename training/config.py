@@ -210,7 +210,9 @@ class RunConfig:
     device: str = option(
         "auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one", rule=NOT_EMPTY, group=MACHINE
     )
-    threads: int | None = option(None, "CPU threads (as many as torch takes)", rule=AT_LEAST_ONE, group=MACHINE)
+    threads: int | None = option(
+        1, "CPU threads; a second pays only for many linked features, on an idle machine", rule=AT_LEAST_ONE, group=MACHINE
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -56,7 +56,7 @@ OTHER_VALUES = {
     "progress": True,
     "verbose": 0,
     "device": "cpu",
-    "threads": 1,
+    "threads": 2,
 }
 
 
