@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal, stats
 
-from .dependence import basis, dependence, least, over_time, without
+from .dependence import basis, dependence, discovered, least, over_time, without
 
 _CLIP = 4.0  # standard deviations: a test of means must not hang on a few impacts
 _N_STRONGEST = 16  # accepted features through which the response to an action may pass
@@ -143,7 +143,7 @@ def screen(
         examined = [_examined(grounds, *(part[..., block] for part in (here, there, size, accepted))) for block in blocks]
         response, responding, foretelling = (np.concatenate(part) for part in zip(*examined, strict=True))
         p_values = least(responding, foretelling)
-        found = stats.false_discovery_control(p_values) <= false_discovery_rate
+        found = discovered(p_values, false_discovery_rate)
         answering = found & (responding <= foretelling)
         if not (found & ~accepted).any() and not (answering & ~responsive).any():
             break
@@ -200,8 +200,10 @@ def _response(here: np.ndarray, there: np.ndarray, impulses: np.ndarray) -> np.n
 
 def _momenta(impulses: np.ndarray, n_envs: int) -> np.ndarray:
     """What impulses have left after each step, where a tenth fades from step to step; of each environment by itself."""
-    by_env = impulses.reshape(-1, n_envs, impulses.shape[1])
-    return signal.lfilter([1.0], [1.0, -_MEMORY], by_env, axis=0).reshape(impulses.shape)
+    momenta = impulses.reshape(-1, n_envs, impulses.shape[1]).astype(np.float64)
+    for before, now in itertools.pairwise(momenta):
+        now += _MEMORY * before
+    return momenta.reshape(impulses.shape)
 
 
 def _levels(episodes: np.ndarray | None, n: int) -> np.ndarray:

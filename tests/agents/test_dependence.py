@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
-from siftrl.agents.dependence import basis, dependence, least, over_time, without
+from siftrl.agents.dependence import basis, dependence, discovered, least, over_time, without
 
 
 def test_one_cause_and_a_constant_are_a_linear_regression():
@@ -66,3 +68,10 @@ def test_causes_that_repeat_others_count_once():
     once = over_time(effects, causes, constant, 0.01)
     repeated = over_time(effects, np.hstack([causes * scale for scale in range(1, 9)]), constant, 0.01)
     np.testing.assert_allclose(repeated, once, rtol=1e-3)
+
+
+@given(st.lists(st.sampled_from([0.0, 1e-5, 2e-4, 1e-3, 0.01, 0.02, 0.05, 0.3, 1.0]), min_size=1, max_size=12))
+def test_discoveries_are_those_of_benjamini_and_hochberg(p_values):
+    p_values = np.array(p_values)
+    for rate in (0.001, 0.05, 0.5):
+        np.testing.assert_array_equal(discovered(p_values, rate), stats.false_discovery_control(p_values) <= rate)
