@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
 
 # Networks this small only wait for a second thread, for seconds on a busy machine.
 torch.set_num_threads(1)
+threadpool_limits(1, user_api="blas")
 
 # The suite asserts no times: a first call compiles a kernel, and the machine may be busy.
 settings.register_profile("siftrl", deadline=None)

@@ -1,6 +1,7 @@
 """Devices: the one asked for or a refusal, never another one."""
 
 import pytest
+import threadpoolctl
 import torch
 from siftrl.training.device import resolve_device, set_threads
 
@@ -22,14 +23,18 @@ def test_cuda_is_not_silently_the_cpu(monkeypatch):
         resolve_device("cuda")
 
 
-def test_threads_reach_torch_and_are_at_most_the_cores():
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_threads_reach_torch_and_blas_and_are_at_most_the_cores():
     before = torch.get_num_threads()
-    try:
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
         set_threads(1)
         assert torch.get_num_threads() == 1
+        assert blas_threads() <= {1}, "other libraries than OpenBLAS may have no pool"
         set_threads(None)
         assert torch.get_num_threads() == 1
         with pytest.raises(ValueError, match="threads must be at most"):
             set_threads(10_000)
-    finally:
-        torch.set_num_threads(before)
+    torch.set_num_threads(before)
