@@ -36,7 +36,8 @@ chose because nothing could be found, and what differs. `siftrl-sweep` runs it; 
 `--scale` make it smaller ([sweeps](sweeps.md)). This page is made by `python docs/reproduce.py` from the published figures
 in [experiments/published](../experiments/published) and the results in [experiments/results](../experiments/results).
 
-**Most of it was not run here**: the full studies are thousands of runs of a million steps. The published returns are those
+**None of these studies was run here**: they are thousands of runs of a million steps. What was run are the smaller
+experiments under *Beside the studies*. The published returns are those
 of gym's -v2 and -v3 tasks, ours of Gymnasium's -v5: they compare protocols, not digits.
 
 * *final return*: mean of the last tenth of a run's evaluations.

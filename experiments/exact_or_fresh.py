@@ -126,8 +126,9 @@ def write_summary() -> None:
     """The markdown table: the mean of the last evaluations over seeds, with its interval, and the links."""
     runs = rows_by_run()
     lines = [
-        f"{ENV}, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of {EVAL_EPISODES} episodes every "
-        f"{EVAL_FREQ:,} steps, the last three averaged; mean over seeds with its bootstrap 95 % interval.",
+        f"{ENV}, 90 % noise where there is any, {STEPS:,} steps, SAC with SB3's hyper-parameters; evaluations of "
+        f"{EVAL_EPISODES} episodes every {EVAL_FREQ:,} steps, the last three averaged; mean over seeds with its bootstrap "
+        "95 % interval.",
         "",
         "| agent | seeds | return | 95 % interval | per seed | actor's links per real feature | per noise feature |",
         "|---|---:|---:|---:|---|---:|---:|",
@@ -147,7 +148,14 @@ def write_summary() -> None:
         )
     if warning := few_seeds(min(n_seeds)):
         lines += ["", warning]
-    lines += ["", "Command: `python experiments/exact_or_fresh.py --workers 2`", ""]
+    lines += [
+        "",
+        "That dense SAC without noise is far behind is how loud its first layer starts, not that noise helps",
+        "(docs/decisions.md, *How loud the first layer starts*).",
+        "",
+        "Command: `python experiments/exact_or_fresh.py --workers 2`",
+        "",
+    ]
     (RESULTS / "exact_or_fresh.md").write_text("\n".join(lines))
     print("\n".join(lines))
 

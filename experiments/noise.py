@@ -62,10 +62,12 @@ def main() -> None:
         f"{comparison_table(found, baseline='clean')}\n\n"
         "Once it reads the right features, sift among noise is sift without, to the last bit if it draws the same random\n"
         "numbers (a test trains both). Its runs without noise and among 90 % and 99 % are draws of one distribution, then;\n"
-        "those of one seed share their random steps at the start:\n\n"
+        "those of one seed share their random steps at the start. *Seeds* counts runs here, up to three of each\n"
+        "seed, which the interval takes as independent; so few seeds are too few for a claim, which takes 5:\n\n"
         f"{comparison_table(together(40_000), baseline='clean')}\n\n"
-        "Commands: `siftrl-sweep experiments/noise.toml --parts screening-clean,screening,quiet --record "
-        "experiments/results/noise.csv`, then `python experiments/noise.py`\n"
+        "`python experiments/noise.py` makes table and figure from the rows; `siftrl-sweep experiments/noise.toml\n"
+        "--parts screening-clean,screening,quiet --record experiments/results/noise.csv` adds the runs that the rows\n"
+        "lack (`--list` shows them).\n"
     )
     (RESULTS / "noise.md").write_text(text)
     print(text)

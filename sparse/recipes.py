@@ -234,7 +234,7 @@ def graesser_static() -> Recipe:
 def sift() -> Recipe:
     """An input layer with random links at 20 %, all others dense, nothing rewired: where agents start that choose features.
 
-    The presets of this name and "sift-anew" then link those that answer to the agent's own exploration
+    The presets "sift" and "sift-anew" then link those that answer to the agent's own exploration
     (:class:`siftrl.agents.sift.Sift`), the preset "oracle" the real ones (:class:`siftrl.agents.oracle.Oracle`).
     """
     return Recipe(InputOnly(0.2))

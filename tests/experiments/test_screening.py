@@ -41,15 +41,15 @@ def test_a_run_that_was_stopped_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr(screening, "examine", examine)
     path = tmp_path / "rows.csv"
     with monkeypatch.context() as first:
-        first.setattr(screening, "NOISE", {"brownian": {}})
+        first.setattr(screening, "CASES", [(task, "brownian") for task in screening.TASKS])
         screening.complete(path)
     assert len(examined) == len(set(examined)) == 15
     table = screening.summary(screening.read(path))
     assert table.count("| brownian |") == 5
     assert "| normal |" not in table
     screening.complete(path)
-    assert len(examined) == len(set(examined)) == 5 * 6 * 3
-    assert len(screening.read(path)) == 5 * 6 * 3 * 4
+    assert len(examined) == len(set(examined)) == (5 * 6 + 1) * 3
+    assert len(screening.read(path)) == (5 * 6 + 1) * 3 * 4
 
 
 def test_the_bare_task_is_found_and_counted(monkeypatch):
