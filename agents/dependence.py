@@ -56,6 +56,12 @@ def over_time(effects: np.ndarray, causes: np.ndarray, context: np.ndarray, rate
 
     For those that look significant the statistic is compared with its mean over shifts in time that leave no true
     dependence: that many times fewer independent transitions there are.
+
+    Args:
+        effects: ``(n, n_effects)``, orthogonal to the context.
+        causes: ``(n, n_causes)``.
+        context: An orthonormal basis of what is known, a constant among it: ``(n, rank)``.
+        rate: P-values above it stay as they are: nobody would take those for a dependence.
     """
     causes = _directions(causes, context)  # shifted in time, columns that repeat others would no longer count as one
     statistic, p_values = dependence(effects, causes, context)

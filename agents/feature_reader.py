@@ -13,7 +13,7 @@ from torch import nn
 from ..sparse.convert import layer_seed
 from ..sparse.feature_links import link_features, move_features, redraw
 from ..sparse.linear import SparseLinear
-from .networks import first_layer, networks, target_networks
+from .networks import first_layer, networks, require_plain_vectors, target_networks
 from .quiet_start import gains_and_centres
 
 _TAG = "reader"  # keeps these draws apart from those of the links at the start
@@ -30,11 +30,12 @@ class FeatureReader(BaseCallback):
         verbose: See SB3.
 
     Attributes:
-        accepted: bool ``(n_features,)``.
+        accepted: bool ``(n_features,)``; None before training.
         n_moves: How often what is read has been chosen anew after the first time.
 
     Raises:
-        ValueError: When training starts, if a first layer is not sparse, or observations are not vectors.
+        ValueError: When training starts, if a first layer is not sparse or is rewired, or if observations are not vectors
+            that it reads as they are.
     """
 
     def __init__(self, verbose: int = 0) -> None:
@@ -44,13 +45,14 @@ class FeatureReader(BaseCallback):
         self._taken_up: OffPolicyAlgorithm | None = None
 
     def _init_callback(self) -> None:
-        if len(self.model.observation_space.shape) != 1:
-            raise ValueError(
-                f"observations must be vectors to choose among their features, got {self.model.observation_space}"
-            )
+        require_plain_vectors(self.model, "to choose among their features")
+        evolutions = getattr(self.model.policy, "evolutions", {}).values()
+        rewired = {layer for evolution in evolutions for layer in evolution.layers.values()}
         for name, layer in self._first_layers().items():
             if not isinstance(layer, SparseLinear):
                 raise ValueError(f"the first layer of {name} must be sparse to choose what it reads: give it input_density")
+            if layer in rewired:
+                raise ValueError(f"recipe must leave the links of the first layer of {name} to who chooses: take 'sift'")
         if self._taken_up is not self.model:
             self._take_up()
             self._taken_up = self.model

@@ -68,11 +68,13 @@ def impulses(model: OffPolicyAlgorithm, actions: np.ndarray, is_warm_up: bool) -
         return actions.astype(np.float32)
     distribution = getattr(model.actor, "action_dist", None)
     if not isinstance(distribution, SquashedDiagGaussianDistribution):
-        return np.zeros_like(actions, np.float32) if model.action_noise is None else np.float32(model.action_noise.last)
+        none = np.zeros_like(actions, np.float32)
+        return none if model.action_noise is None else model.action_noise.last.reshape(actions.shape).astype(np.float32)
     normal, drawn = distribution.distribution, distribution.gaussian_actions
     expected = th.tanh(drawn).detach().cpu().numpy()
-    has_noise = model.action_noise is not None  # on top of what was drawn
-    if expected.shape != actions.shape or not (has_noise or np.allclose(expected, actions, atol=1e-4)):
+    if expected.shape == actions.shape and model.action_noise is not None:
+        expected = np.clip(expected + model.action_noise.last.reshape(actions.shape), -1, 1)
+    if expected.shape != actions.shape or not np.allclose(expected, actions, atol=1e-4):
         raise ValueError("callback must have an agent that sifts before what lets its policy act, such as an evaluation")
     with th.no_grad():
         return ((drawn - normal.mean) / normal.stddev).cpu().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 from ..sparse.diagnostics import dead_neurons, density, linear_layers, n_links
@@ -43,6 +44,24 @@ def target_networks(model: BaseAlgorithm) -> dict[str, nn.Module]:
 def first_layer(network: nn.Module) -> nn.Module:
     """The layer of an actor or a critic that reads the observation."""
     return next(iter(linear_layers(network).values()))
+
+
+def require_plain_vectors(model: BaseAlgorithm, purpose: str) -> None:
+    """Check that the first layers of a SAC or TD3 model read vectors, as the environment gives them.
+
+    Args:
+        model: SB3's or ours.
+        purpose: What that is needed for, to be told: "to start quietly".
+
+    Raises:
+        ValueError: For other observations, and where networks do not read them as they are.
+    """
+    if len(model.observation_space.shape or ()) != 1:
+        raise ValueError(f"observations must be vectors {purpose}, got {model.observation_space}")
+    for network in (model.actor, model.critic):
+        if type(network.features_extractor) is not FlattenExtractor:
+            extractor = type(network.features_extractor).__name__
+            raise ValueError(f"features_extractor_class must be FlattenExtractor {purpose}, got {extractor}")
 
 
 def layer_table(model: BaseAlgorithm) -> list[LayerRow]:

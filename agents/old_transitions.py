@@ -14,7 +14,7 @@ _BLOCK = 500  # rows that are looked at in one piece
 
 
 def show_in_new_places(
-    recent: RecentExperience, match: Match, features: np.ndarray, n_steps: int, period_steps: int
+    recent: RecentExperience, match: Match, features: np.ndarray, n_steps: int, n_found: int, period_steps: int
 ) -> None:
     """Show the sensors of a match in their new places in all transitions from before the move.
 
@@ -26,12 +26,13 @@ def show_in_new_places(
         match: Which sensors stand where now.
         features: bool ``(n_features,)``: those that were read, and those that are from now on.
         n_steps: Environment steps, the newest, that are certainly from after the move.
+        n_found: Rows, the newest, since the sensors were found where they stood before the move.
         period_steps: Environment steps; the move is at most two such periods older than those.
     """
     buffer, n_envs = recent.model.replay_buffer, recent.model.n_envs
-    n_after, n_period = recent.n_rows(n_steps), recent.n_rows(period_steps)
+    n_after, n_period = min(recent.n_rows(n_steps), n_filled(buffer)), recent.n_rows(period_steps)
     rows = newest_rows(buffer, n_after + (_OLD_PERIODS + 1) * n_period)
-    n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, 1)
+    n_before = max(len(rows) - n_after - _OLD_PERIODS * n_period, len(rows) - n_found, 1)
     changes = []
     for block in np.split(rows, range(_BLOCK, len(rows), _BLOCK)):
         here, there = observed(buffer, block)

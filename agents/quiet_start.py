@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from ..sparse.feature_links import standardise
-from .networks import first_layer, networks, target_networks
+from .networks import first_layer, networks, require_plain_vectors, target_networks
 from .replay_rows import newest_rows, observed, require_own_rows
 
 _GAIN = 0.3  # of links of standardised features: see docs/decisions.md
@@ -18,6 +17,7 @@ FEWEST_STEPS = 100  # environment steps from which features can be measured
 _MOST_STEPS = 2_500  # environment steps in which features are measured
 _LEAST_SHARE = 1e-3  # of the features' median standard deviation: what hardly moves is not blown up
 _LEAST = 1e-6  # where the median is that of features which rest
+_MARK = "siftrl_started_quietly"  # an attribute of the model, which is saved with it
 _BLOCK = 500  # rows, or features, that are looked at in one piece
 
 
@@ -92,19 +92,14 @@ class QuietStart(BaseCallback):
     def _init_callback(self) -> None:
         if self._taken_up is self.model:
             return
-        self._is_over = self.model._n_updates > 0
+        self._is_over = self.model._n_updates > 0 or getattr(self.model, _MARK, False)
         if not self._is_over:
             self._require_something_to_measure()
         self._taken_up = self.model
 
     def _require_something_to_measure(self) -> None:
         model, buffer = self.model, self.model.replay_buffer
-        if len(model.observation_space.shape) != 1:
-            raise ValueError(f"observations must be vectors to start quietly, got {model.observation_space}")
-        for network in (model.actor, model.critic):
-            if type(network.features_extractor) is not FlattenExtractor:
-                extractor = type(network.features_extractor).__name__
-                raise ValueError(f"features_extractor_class must be FlattenExtractor to start quietly, got {extractor}")
+        require_plain_vectors(model, "to start quietly")
         require_own_rows(buffer)
         sizes = {"learning_starts": model.learning_starts, "buffer_size": buffer.buffer_size * model.n_envs}
         for name, size in sizes.items():
@@ -126,6 +121,7 @@ class QuietStart(BaseCallback):
         if self._is_over or self.num_timesteps < self.model.learning_starts:
             return
         self._is_over = True
+        setattr(self.model, _MARK, True)
         everything = np.arange(self.model.observation_space.shape[0])
         gains, centres = gains_and_centres(self.model, everything, newest_steps(self.model))
         of_targets = target_networks(self.model)

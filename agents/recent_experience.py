@@ -32,7 +32,7 @@ class RecentExperience:
         require_own_rows(model.replay_buffer)
         self.model = model
         self.n_recorded = 0
-        self._impulses = np.zeros((self.n_rows(n_steps), model.n_envs, model.action_space.shape[0]), np.float32)
+        self._impulses = np.zeros((self.n_rows(n_steps), model.n_envs, model.replay_buffer.action_dim), np.float32)
         self._first = 0  # of what is recorded, the first row that is shown
         self._paused_at = self._end_of_replay()
 

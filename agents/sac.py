@@ -50,6 +50,9 @@ class SAC(sb3.SAC):
             gradient_steps: Updates.
             batch_size: Transitions in each.
         """
+        if len(self.observation_space.shape or ()) != 1:  # images and dictionaries are nothing that networks could share
+            super().train(gradient_steps, batch_size)
+            return
         self.policy.set_training_mode(True)
         learnt_temperature = self.ent_coef_optimizer is not None
         optimizers = [self.actor.optimizer, self.critic.optimizer]

@@ -92,7 +92,8 @@ def screen(
         What was found; p-values are those of the last round, for the known features too.
 
     Raises:
-        ValueError: If there are fewer than 8 transitions, or the rate is out of range.
+        ValueError: If there are fewer than 8 transitions or not as many of each environment, or the rate or
+            ``max_rounds`` is out of range.
 
     Source:
         The idea of an intervention with a test for each feature: Liu, Cheng & Bogdan, Interventional Boundary Discovery
@@ -112,6 +113,8 @@ def screen(
         raise ValueError(f"experience must hold at least 8 transitions, got {n}")
     if not 0 < false_discovery_rate < 1:
         raise ValueError(f"false_discovery_rate must be between 0 and 1, got {false_discovery_rate}")
+    if max_rounds < 1:
+        raise ValueError(f"max_rounds must be at least 1, got {max_rounds}")
     if n % experience.n_envs:
         raise ValueError(
             f"experience must hold as many transitions of each of its {experience.n_envs} environments, got {n}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
 from .feature_reader import FeatureReader
 from .impulses import forget_draws, impulses, remember_draws
@@ -14,13 +14,12 @@ from .recent_experience import RecentExperience
 from .recognition import Match, Signatures, recognise, signatures
 from .replay_rows import forget_oldest, n_filled
 from .screening import Finding, screen
-from .watch import Watch
+from .watch import ROWS, Watch
 
 _FEWEST_STEPS = 100  # environment steps from which something can be learnt
 _SURE = 3.0  # margin from which a match is relied on
-_EPISODE = 1_000  # steps that an episode has at most, in most tasks
 _REST = 10  # experiments' lengths after a false alarm until forecasts are listened to again
-_STATE = ("n_examinations", "next", "responsive", "settled")
+_STATE = ("n_examinations", "next", "responsive", "settled", "found_at")
 
 
 class _Experiment(NamedTuple):
@@ -41,9 +40,11 @@ class Sift(FeatureReader):
     """Let the actor and the critics of SAC or TD3, stock SB3's or ours, read the features that belong to the task alone.
 
     The features of the newest transitions are examined (:func:`~siftrl.agents.screening.screen`) when the warm-up is over,
-    before the first update, and then every ``period_steps`` environment steps. Those that are accepted are linked to all
-    neurons of the first layers; links to others do not exist. When features are accepted for the first time, nothing has
-    been learnt yet that is worth keeping, and the first layers are drawn anew; later links start at zero.
+    before the first update, and then every ``period_steps`` environment steps (of many environments every 50 steps of each,
+    if those are more). Those that are accepted are linked to all neurons of the first layers; links to others do not exist.
+    When features are accepted for the first time, nothing has been learnt yet that is worth keeping, and the first layers
+    are drawn anew; later links start at zero. Where fewer than 100 steps are random, the first examination waits for 100,
+    and updates before it are made on links as they were drawn.
 
     An accepted feature stays, until the sensors have moved. That is suspected when, over 50 steps, a linear forecast of what
     is read fails as it never did (:mod:`~siftrl.agents.forecast`), or when of the features that answer in the last period
@@ -64,7 +65,7 @@ class Sift(FeatureReader):
         period_steps: Environment steps between two examinations.
         window_steps: Environment steps that an examination looks back, at most.
         false_discovery_rate: Expected share of noise among the accepted features. The k-th examination since the sensors
-            last moved may spend ``1 / (k (k + 1))`` of it.
+            last moved looks at the last period and at the window, and may spend ``1 / (k (k + 1))`` of it on each.
         recognise: Whether to look for the sensors that are read in their new places when they have moved.
         experiment_steps: Environment steps with random actions where that is suspected.
         verbose: See SB3.
@@ -76,8 +77,9 @@ class Sift(FeatureReader):
         n_recognised: How many were recognised when they last did.
 
     Raises:
-        ValueError: If an argument is out of its range; when training starts, if a first layer is not sparse, the replay
-            cannot be looked into, or SAC explores by ``use_sde``; later, if a callback before this one lets the policy act.
+        ValueError: If an argument is out of its range; when training starts, as
+            :class:`~siftrl.agents.feature_reader.FeatureReader`, and if the replay cannot be looked into or holds fewer than
+            100 steps, or SAC explores by ``use_sde``; later, if a callback before this one lets the policy act.
 
     Source:
         Ours; for the examination see :mod:`siftrl.agents.screening`. What it assumes stands there.
@@ -126,7 +128,11 @@ class Sift(FeatureReader):
     def _take_up(self) -> None:
         super()._take_up()
         self.n_experiments, self.n_recognised = 0, 0
-        self._recent = RecentExperience(self.model, max(self.window_steps, self.experiment_steps))
+        n_kept = self.model.replay_buffer.buffer_size * self.model.n_envs
+        if n_kept < _FEWEST_STEPS:
+            raise ValueError(f"buffer_size={n_kept} must be at least {_FEWEST_STEPS} environment steps to sift")
+        least_steps = ROWS * self.model.n_envs  # that a forecast is compared with
+        self._recent = RecentExperience(self.model, max(self.window_steps, self.experiment_steps, least_steps))
         self._watch = Watch(self._recent)
         self._experiment: _Experiment | None = None
         self._signatures: Signatures | None = None
@@ -135,6 +141,7 @@ class Sift(FeatureReader):
         self._next = self._recent.n_rows(steps_to_go)  # rows recorded when an examination or the end of an experiment is due
         self._responsive = np.zeros_like(self.accepted)  # those that answered to actions themselves
         self._settled = self.accepted  # what was read a period ago: what has been linked since tells no move from none
+        self._found_at = 0  # rows that were recorded when the sensors were found where they are
         self._is_in_replay = True  # the transition of the newest impulses
 
     def get_state(self) -> dict[str, Any]:
@@ -162,11 +169,16 @@ class Sift(FeatureReader):
     def _on_step(self) -> bool:
         # Not the model's own number: that may have changed since these steps began.
         is_warm_up = self.num_timesteps - self.training_env.num_envs < self.locals["learning_starts"]
-        self._recent.record(impulses(self.model, self.locals["buffer_actions"], is_warm_up))
+        actions = self.locals["buffer_actions"].reshape(self.training_env.num_envs, -1)
+        self._recent.record(impulses(self.model, actions, is_warm_up))
         self._is_in_replay = False
         self.logger.record("reader/experiments", self.n_experiments)
         self.logger.record("reader/recognised", self.n_recognised)
         return super()._on_step()
+
+    def _on_rollout_start(self) -> None:
+        if self._experiment is not None:  # SB3 has read it for this rollout: who saves the model now finds its own
+            self.model.learning_starts = self._experiment.usual_start
 
     def _on_rollout_end(self) -> None:
         # Now the replay holds every transition whose impulse was recorded; whether to update, and how to act next, SB3 asks
@@ -175,12 +187,14 @@ class Sift(FeatureReader):
         if self._experiment is None and self._watch.notices():
             self._begin_experiment(np.zeros_like(self.accepted), self.accepted)
         elif self._is_due():
-            self._next = self._recent.n_recorded + self._recent.n_rows(self.period_steps)
+            self._next = self._recent.n_recorded + max(self._recent.n_rows(self.period_steps), ROWS)
             if self._experiment is None:
                 self.examine()
             else:
                 self._conclude_experiment()
             self._watch.expect(np.flatnonzero(self.accepted), self.window_steps)
+        if self._experiment is not None:
+            self._act_at_random()
 
     def _is_due(self) -> bool:
         """Whether it is time to examine or to conclude, and there is enough to look at."""
@@ -220,52 +234,51 @@ class Sift(FeatureReader):
         if found.accepted.any():
             self.start_anew(found.accepted, self._recent.rows(self.window_steps))
             self._settled, self._responsive = found.accepted, found.responsive
+            self._found_at = self._recent.n_recorded
 
     def _begin_experiment(self, suspected: np.ndarray, settled: np.ndarray) -> None:
         self.n_experiments += 1
         self._settled = settled
         self._experiment = _Experiment(self._recent.n_recorded, suspected, self.model.learning_starts)
         self._next = self._recent.n_recorded + self._recent.n_rows(self.experiment_steps)
-        self._act_at_random()
 
     def _act_at_random(self) -> None:
-        # SB3 settles before a rollout which of its actions are random, and does not update before those are over: what it
-        # would learn from is confused. The rollout in which the experiment ends is random as a whole.
-        frequency, unit = self.model.train_freq
-        rows = self._next - self._recent.n_recorded + (frequency if unit is TrainFrequencyUnit.STEP else _EPISODE)
-        self.model.learning_starts = self.model.num_timesteps + rows * self.training_env.num_envs
+        # SB3 reads it after a rollout, to update or not (what it would learn from is confused), and before the next one.
+        self.model.learning_starts = math.inf
 
     def _conclude_experiment(self) -> None:
         """Follow sensors that have moved, if they have: with what was learnt, if they are recognised."""
         experiment, self._experiment = self._experiment, None
-        self.model.learning_starts = experiment.usual_start
         n_steps = (self._recent.n_recorded - experiment.began_at) * self.training_env.num_envs
         found = screen(self._recent.experience(n_steps), false_discovery_rate=self.false_discovery_rate / 2)
-        now = found.accepted if found.accepted.any() else experiment.suspected
-        if not _are_others(now, self._settled):
+        answering = found.accepted if found.accepted.any() else experiment.suspected
+        if not _are_others(answering, self._settled):
             if (experiment.suspected & ~self.accepted).any():
                 self.link(self.accepted | experiment.suspected)
             self._settled = self.accepted
             self._watch.rest(_REST * self.experiment_steps)
             return
         self._recent.begin_with(n_steps)
-        before, self._signatures = self._signatures, self._measure(n_steps, now)
+        before, self._signatures = self._signatures, self._measure(n_steps, answering)
         match = self._recognised(before)
         if 2 * len(match.old) < self._settled.sum():
             buffer, rows = self.model.replay_buffer, self._recent.rows(n_steps)
-            self.start_anew(now, rows)
+            self.start_anew(answering, rows)
             forget_oldest(buffer, n_filled(buffer) - len(rows))
         else:
-            show_in_new_places(self._recent, match, self.accepted | now, n_steps, self.period_steps)
-            self.carry(now, match.old, match.new)
-        self._n_examinations, self._settled, self._responsive = 1, now, now & found.responsive
+            n_found = self._recent.n_recorded - self._found_at
+            show_in_new_places(self._recent, match, self.accepted | answering, n_steps, n_found, self.period_steps)
+            self.carry(answering, match.old, match.new)
+        self._n_examinations, self._settled, self._responsive = 1, answering, answering & found.responsive
+        self._found_at = self._recent.n_recorded
 
     def _recognised(self, before: Signatures | None) -> Match:
         """The sensors that it is sure of, among those before and those that are read from now on."""
         self.n_recognised = 0
         if not self.recognise or before is None:
             return Match(*np.empty((2, 0), np.int64), np.empty(0))
-        match = recognise(before, self._signatures)
+        settled = self._settled[before.features]  # what has been linked since the move is where it is
+        match = recognise(Signatures(*(part[settled] for part in before)), self._signatures)
         match = Match(*(part[match.margins >= _SURE] for part in match))
         self.n_recognised = len(match.old)
         return match

@@ -50,6 +50,9 @@ class TD3(sb3.TD3):
             gradient_steps: Updates of the critics.
             batch_size: Transitions in each.
         """
+        if len(self.observation_space.shape or ()) != 1:  # images and dictionaries are nothing that networks could share
+            super().train(gradient_steps, batch_size)
+            return
         self.policy.set_training_mode(True)
         self._update_learning_rate([self.actor.optimizer, self.critic.optimizer])
         log: dict[str, list[th.Tensor]] = {"actor_loss": [], "critic_loss": []}

@@ -9,7 +9,7 @@ import numpy as np
 from .forecast import Forecast, fit_forecast, has_failed
 from .recent_experience import RecentExperience
 
-_ROWS = 50  # that are compared with a forecast
+ROWS = 50  # that are compared with a forecast, each a step of every environment
 
 
 class Watch:
@@ -46,13 +46,13 @@ class Watch:
 
     def notices(self) -> bool:
         """Whether 50 rows have come since the last ones, and the forecast has failed in them in every environment."""
-        if self._forecast is None or self.recent.n_recorded - self._n_seen < _ROWS:
+        if self._forecast is None or self.recent.n_recorded - self._n_seen < ROWS:
             return False
         self._n_seen = self.recent.n_recorded
         if self.recent.n_recorded < self._rests_until:
             return False
         n_envs = self.recent.model.n_envs
-        newest = self.recent.transitions(_ROWS * n_envs)
-        if len(newest[0]) < _ROWS * n_envs:
+        newest = self.recent.transitions(ROWS * n_envs)
+        if len(newest[0]) < ROWS * n_envs:
             return False
         return all(has_failed(self._forecast, *(part[env::n_envs] for part in newest)) for env in range(n_envs))

@@ -235,7 +235,7 @@ class _Factor:
         self._n_features = x.shape[1]
 
     def _whole_features(self, n_features: int, n_more: int) -> np.ndarray | None:
-        """The batch's features that are read, if each is by all neurons and so is what comes after; None for all."""
+        """The batch's features that are read, if each is by all neurons and so is what comes after; else None."""
         layer = self._layer
         if not isinstance(layer, SparseLinear) or layer.collect_gradient or layer.links.whole_features is None:
             return None

@@ -90,10 +90,13 @@ def test_state_dependent_exploration_is_refused():
         remember_draws(model)
 
 
+@pytest.mark.parametrize("noise", [None, NormalActionNoise(np.zeros(1), np.full(1, 0.1))])
 @pytest.mark.parametrize("n_envs", [1, 2])
-def test_a_policy_that_has_acted_since_is_an_error(n_envs):
-    model = SAC("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, seed=0)
-    model.learn(2)
+def test_a_policy_that_has_acted_since_is_an_error(n_envs, noise):
+    model = SAC("SparseMlpPolicy", "Pendulum-v1", learning_starts=0, gradient_steps=0, action_noise=noise, seed=0)
+    model.learn(1)
+    remember_draws(model)
+    model.learn(2, reset_num_timesteps=False)
     model.predict(np.zeros((n_envs, 3), np.float32))
     with pytest.raises(ValueError, match="before what lets its policy act"):
         impulses(model, np.zeros((1, 1), np.float32), is_warm_up=False)

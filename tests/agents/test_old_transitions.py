@@ -13,8 +13,8 @@ from stable_baselines3.common.env_util import make_vec_env
 N_REAL, N_FEATURES, MOVED, N_STEPS = 11, 55, 400, 700
 
 
-@pytest.mark.parametrize("n_envs", [1, 2])
-def test_sensors_stand_where_they_are_now_in_all_that_was_seen_before(n_envs):
+@pytest.mark.parametrize(("n_envs", "period", "found_at"), [(1, 100, 0), (2, 100, 0), (1, 400, 200)])
+def test_sensors_stand_where_they_are_now_in_all_that_was_seen_before(n_envs, period, found_at):
     kwargs = {"env_id": "Hopper-v5", "noise_fraction": 0.8, "permute_every": MOVED, "permutation_seed": 1}
     env = make_vec_env(make_ene, n_envs, seed=0, env_kwargs=kwargs)
     model = SAC("SparseMlpPolicy", env, learning_starts=10**9, seed=0).learn(N_STEPS * n_envs)
@@ -28,9 +28,8 @@ def test_sensors_stand_where_they_are_now_in_all_that_was_seen_before(n_envs):
     moved_at = (buffer.orders[:N_STEPS] == 1).argmax(axis=0)
     old, new = (buffer.permutations.positions(number)[:N_REAL] for number in (0, 1))
     read = np.isin(np.arange(N_FEATURES), [*old, *new])
-    show_in_new_places(
-        recent, Match(old, new, np.ones(N_REAL)), read, (N_STEPS - moved_at.max() - 20) * n_envs, 100 * n_envs
-    )
+    match, n_after = Match(old, new, np.ones(N_REAL)), (N_STEPS - moved_at.max() - 20) * n_envs
+    show_in_new_places(recent, match, read, n_after, N_STEPS - found_at, period * n_envs)
     for before, after in zip(seen, observed(buffer, np.arange(N_STEPS)), strict=True):
         np.testing.assert_array_equal(after[orders == 1], before[orders == 1])
         np.testing.assert_array_equal(after[orders == 0][:, new], before[orders == 0][:, old])

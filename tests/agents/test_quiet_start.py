@@ -57,11 +57,21 @@ def test_it_happens_once_and_not_to_a_trained_model():
     assert th.equal(first_layer(model.actor).weight, weight)
 
 
+def test_it_happens_once_where_nothing_was_learnt_after_it(tmp_path):
+    model = trained(gradient_steps=0, callback=QuietStart())
+    weight = first_layer(model.actor).weight.clone()
+    model.save(tmp_path / "model.zip")
+    for again in (model, type(model).load(tmp_path / "model.zip", env=model.env)):
+        again.learn(200, callback=QuietStart(), reset_num_timesteps=False)
+        assert again._n_updates == 0
+        assert th.equal(first_layer(again.actor).weight, weight)
+
+
 def test_its_state_says_whether_it_has_happened():
     quiet, again = QuietStart(), QuietStart()
-    model = trained(gradient_steps=0, callback=quiet)
+    trained(gradient_steps=0, callback=quiet)
     assert quiet.get_state() == {"is_over": True}
-    again.init_callback(model)
+    again.init_callback(trained(gradient_steps=0))
     assert again.get_state() == {"is_over": False}
     again.set_state(quiet.get_state())
     assert again.get_state() == {"is_over": True}

@@ -1,10 +1,11 @@
 """Agents that sift: what their first layers read, and what becomes of it when the sensors move."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
 import torch as th
-from siftrl.agents import SAC, TD3, SparseSACPolicy
+from siftrl.agents import SAC, TD3, SparseSACPolicy, watch
 from siftrl.agents.networks import first_layer, networks, target_networks
 from siftrl.agents.oracle import Oracle
 from siftrl.agents.recent_experience import RecentExperience
@@ -411,6 +412,46 @@ def test_an_experiment_is_random_to_the_end_of_an_episode():
     assert model.learning_starts == WARM_UP
 
 
+def test_whoever_saves_the_model_in_an_experiment_finds_its_own_warm_up():
+    class Saving(BaseCallback):
+        def _on_rollout_start(self):
+            found.add(self.model.learning_starts)
+
+        def _on_step(self):
+            found.add(self.model.learning_starts)
+            return True
+
+    found, sift = set(), Sift(period_steps=500, window_steps=1_000, experiment_steps=400)
+    trained(env=moving(), sift=[sift, Saving()], n_steps=STEPS, gradient_steps=0)
+    assert sift.n_experiments == 1
+    assert found == {WARM_UP}
+
+
+def test_forecasts_are_compared_with_many_environments_too(monkeypatch):
+    def compared(forecast, here, there, actions):
+        lengths.add(len(here))
+        return False
+
+    lengths = set()
+    monkeypatch.setattr(watch, "has_failed", compared)
+    env = make_vec_env(make_ene, 24, seed=0, env_kwargs={"env_id": "Hopper-v5", "noise_fraction": 0.5})
+    trained(env=env, n_steps=24 * 130, gradient_steps=0)
+    assert lengths == {50}
+
+
+def test_actions_may_be_a_matrix():
+    class Column(gym.ActionWrapper):
+        action_space = gym.spaces.Box(-1, 1, (3, 1), np.float32)
+
+        def action(self, action):
+            return action[:, 0]
+
+    for algorithm, noise in ((SAC, None), (TD3, NormalActionNoise(np.zeros((3, 1)), np.full((3, 1), 0.1)))):
+        env = Column(make_ene("Hopper-v5", noise_fraction=0.9))
+        _, sift = trained(algorithm, env=env, n_steps=WARM_UP + 20, action_noise=noise)
+        assert sift.accepted.nonzero()[0].tolist() == list(range(11))
+
+
 class Stopping(BaseCallback):
     def _on_step(self):
         return self.num_timesteps != WARM_UP + 20
@@ -457,6 +498,23 @@ def test_a_trained_model_whose_sensors_have_moved_since_begins_anew():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         Sift(**arguments)
+
+
+def test_first_layers_that_are_rewired_are_refused():
+    model = SAC("SparseMlpPolicy", make_ene("Hopper-v5", 0.9), policy_kwargs={"recipe": "anf"})
+    with pytest.raises(ValueError, match="recipe must leave the links of the first layer of actor"):
+        model.learn(5, callback=Sift())
+
+
+def test_a_replay_that_is_too_small_is_refused():
+    with pytest.raises(ValueError, match="buffer_size=99 must be at least 100 environment steps to sift"):
+        trained(buffer_size=99)
+
+
+def test_observations_that_are_no_vectors_are_refused():
+    env = gym.wrappers.ReshapeObservation(gym.make("Pendulum-v1"), (3, 1))
+    with pytest.raises(ValueError, match="observations must be vectors to choose among their features"):
+        SAC("MlpPolicy", env).learn(5, callback=Sift())
 
 
 def test_dense_first_layers_are_refused():

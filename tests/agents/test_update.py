@@ -1,5 +1,6 @@
 """The quick updates of SAC and TD3 are Stable-Baselines3's, within float tolerance."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
@@ -231,6 +232,29 @@ def test_gradients_are_written_out_for_plain_networks_alone(algorithm, change):
 
 def test_actors_without_hidden_layers_run_as_sb3_runs_them(tmp_path):
     assert_equal_within_tolerance(trained_twice(SAC, tmp_path, n_updates=5, net_arch={"pi": [], "qf": [16]}))
+
+
+class InADictionary(gym.ObservationWrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        self.observation_space = gym.spaces.Dict({"state": env.observation_space})
+
+    def observation(self, observation):
+        return {"state": observation}
+
+
+@pytest.mark.parametrize(
+    ("policy", "wrapper"),
+    [("MlpPolicy", lambda env: gym.wrappers.ReshapeObservation(env, (3, 1))), ("MultiInputPolicy", InADictionary)],
+    ids=["a matrix", "a dictionary"],
+)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_is_no_vector_is_learnt_from_as_sb3_does(algorithm, policy, wrapper):
+    options = {"learning_starts": 10, "batch_size": 8, "seed": 0, "policy_kwargs": {"net_arch": [16]}}
+    kinds = (algorithm, ALGORITHMS[algorithm])
+    ours, theirs = (kind(policy, wrapper(gym.make("Pendulum-v1")), **options).learn(14) for kind in kinds)
+    for (name, mine), other in zip(ours.policy.named_parameters(), theirs.policy.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
