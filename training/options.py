@@ -64,8 +64,12 @@ def option(
 @functools.cache
 def value_types(cls: type) -> dict[str, type]:
     """The type of each field of dataclass ``cls``, ``None`` left out: ``int`` for ``int | None``."""
-    hints = typing.get_type_hints(cls)
-    return {field.name: _without_none(hints[field.name]) for field in dataclasses.fields(cls)}
+    return {name: _without_none(hint) for name, hint in typing.get_type_hints(cls).items()}
+
+
+@functools.cache
+def _may_be_none(cls: type) -> frozenset[str]:
+    return frozenset(name for name, hint in typing.get_type_hints(cls).items() if types.NoneType in typing.get_args(hint))
 
 
 def _without_none(hint: Any) -> type:
@@ -88,7 +92,7 @@ def check_options(options: Any) -> None:
     kinds = value_types(type(options))
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
-        if value is None and field.default is None:
+        if value is None and field.name in _may_be_none(type(options)):
             continue
         _check_type(field.name, value, kinds[field.name])
         rule: Rule | None = field.metadata.get("rule")

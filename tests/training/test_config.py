@@ -65,6 +65,12 @@ def test_the_table_of_values_is_complete():
     assert all(OTHER_VALUES[field.name] != field.default for field in FIELDS)
 
 
+def test_threads_may_be_torchs_own_number_as_in_runs_of_earlier_versions():
+    assert RunConfig.from_dict({**RunConfig().to_dict(), "threads": None}).threads is None
+    with pytest.raises(ValueError, match="n-envs must be of type int, not None"):
+        RunConfig(n_envs=None)
+
+
 @pytest.mark.parametrize("name", OTHER_VALUES)
 def test_each_field_goes_through_json_and_through_its_flag(name):
     companions = {"noise_distribution": "autoregressive"} if name == "noise_correlation" else {}
