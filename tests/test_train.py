@@ -183,6 +183,29 @@ def test_several_environments_share_the_budget_of_steps_and_updates(tmp_path):
     assert TD3.load(folder / "model.zip")._n_updates == 100
 
 
+def test_events_beside_the_logs_stay_those_of_one_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = [*QUICK, "-n", "40", "--eval-freq", "20", "--eval-episodes", "1", "-tb", "tb"]
+    assert main([*argv, "-f", "one"]) == 0
+    (folder,) = run_folders(tmp_path / "one")
+    assert json.loads((folder / "config.json").read_text())["config"]["tensorboard_log"] == str(tmp_path / "tb")
+    capsys.readouterr()
+    assert main([*argv, "-f", "two"]) == 2
+    errors = capsys.readouterr().err
+    events = tmp_path / "tb" / "sac-dense" / folder.name
+    assert f"must be a folder where no other run of this name has written events, not {tmp_path / 'tb'}" in errors
+    assert str(events) in errors
+    assert len(errors.splitlines()) == 1
+    assert not os.path.exists("two")
+    # From within its folder, and with another spelling.
+    monkeypatch.chdir(folder)
+    assert main(["-i", ".", "-n", "20", "-tb", "../../../tb", "--verbose", "0"]) == 0
+    monkeypatch.chdir(folder.parent)
+    assert main(["-i", folder.name, "-n", "20", "--verbose", "0"]) == 0
+    assert len(list(events.glob("events.*"))) == 3
+    assert set((tmp_path / "tb").rglob("events.*")) == set(events.glob("events.*"))
+
+
 def test_the_same_seed_gives_the_same_run(tmp_path):
     results = []
     for _ in range(2):

@@ -61,6 +61,13 @@ def new_run_folder(config: RunConfig) -> Iterator[Path]:
         raise
 
 
+def events_folder(config: RunConfig, folder: Path) -> Path:
+    """Where the run in ``folder`` writes TensorBoard events: there, or in one of the same name in ``tensorboard_log``."""
+    if config.tensorboard_log is None:
+        return folder
+    return Path(config.tensorboard_log).joinpath(*folder.resolve().parts[-2:])
+
+
 class FolderLock:
     """Keeps other processes from writing to the same run, until it is released, forgotten, or the process ends or is killed.
 

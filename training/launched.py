@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from .config import RunConfig
 from .device import spin_briefly
-from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, FEATURES, MODEL, FolderLock
+from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, FEATURES, MODEL, FolderLock, events_folder
 from .journals import EVENTS, MONITORS
 from .launch import experiment
 from .options import spelling
@@ -102,11 +102,15 @@ def _prepared(config: RunConfig, lock: FolderLock) -> Run:
         given = {name: value for name, value in experiment(config).items() if name != "n_timesteps"}
         given |= {"device": config.device, "threads": config.threads}
         return resume(given, command=shlex.join(["siftrl-train", "-i", str(lock.folder)]), lock=lock)
-    _remove_what_was_killed(lock.folder)
+    _remove_what_was_killed(lock.folder, config)
     return prepare(config, command=_command(config), lock=lock)
 
 
-def _remove_what_was_killed(folder: Path) -> None:
+def _remove_what_was_killed(folder: Path, config: RunConfig) -> None:
+    # Only a run that found no events where it writes its own came to describe itself.
+    if (folder / CONFIG).exists():
+        for path in events_folder(config, folder).glob(EVENTS):
+            path.unlink()
     for pattern in (CONFIG, COMMAND, MODEL, BEST_MODEL, EVALUATIONS, FEATURES, PROGRESS, MONITORS, EVENTS, ".*.tmp"):
         for path in folder.glob(pattern):
             path.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def resumed_config(given: dict[str, Any], folder: Path, done: int, is_over: bool
         ValueError: for options that cannot change, for a folder whose options cannot be read, and where nothing is left to
             do.
     """
-    saved = _read_config(folder / CONFIG)
+    saved = RunConfig(**_with_whole_path(_read_config(folder / CONFIG).to_dict()))
     require_named(saved.env, given.get("env"), folder)
+    given = _with_whole_path(given)
     for field in dataclasses.fields(RunConfig):
         before = getattr(saved, field.name)
         may_change = field.name in _MAY_CHANGE or field.metadata["group"] == MACHINE
@@ -48,6 +50,12 @@ def resumed_config(given: dict[str, Any], folder: Path, done: int, is_over: bool
     elif is_over and done >= saved.n_timesteps:
         raise ValueError(f"the run {folder} has done its {done:,} steps; say how many further ones with -n.")
     return dataclasses.replace(saved, **changes)
+
+
+def _with_whole_path(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, where events go said in full: one folder has many spellings, and runs of earlier versions have any."""
+    path = options.get("tensorboard_log")
+    return options if path is None else {**options, "tensorboard_log": os.path.abspath(path)}
 
 
 def _read_config(path: Path) -> RunConfig:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from .device import resolve_device, set_threads
 from .environments import check_continuous, evaluation_seed, make_vec_env, relevant_features
 from .evaluation import PeriodicEvaluation
 from .feature_recorder import FeatureRecorder
-from .folder import COMMAND, CONFIG, MODEL, FolderLock, find_run, new_run_folder
+from .folder import COMMAND, CONFIG, MODEL, FolderLock, events_folder, find_run, new_run_folder
 from .journals import EVENTS, MONITORS, cut_back
 from .memory import check_fits, human_bytes
 from .origin import Origin
@@ -63,6 +65,9 @@ def prepare(config: RunConfig, *, command: str = "", origin: Origin | None = Non
     Raises:
         ValueError: for options that cannot work here, with a sentence that says why; a folder that was made is gone then.
     """
+    if config.tensorboard_log is not None:
+        # In full: the run may go on from another folder.
+        config = dataclasses.replace(config, tensorboard_log=os.path.abspath(config.tensorboard_log))
     if lock is not None:
         return _made(config, lock.folder, command, origin=origin, lock=lock)
     with new_run_folder(config) as folder:
@@ -127,9 +132,12 @@ class Run:
     ) -> None:
         self.config, self.folder, self.origin, self.checkpoint = config, folder, origin, checkpoint
         self.lock = FolderLock(folder) if lock is None else lock
-        self.events_folder = folder
-        if config.tensorboard_log is not None:
-            self.events_folder = Path(config.tensorboard_log) / folder.parent.name / folder.name
+        self.events_folder = events_folder(config, folder)
+        if checkpoint is None and any(self.events_folder.glob(EVENTS)):
+            raise ValueError(
+                f"tensorboard-log must be a folder where no other run of this name has written events, not "
+                f"{config.tensorboard_log}: there are some in {self.events_folder}."
+            )
         self.device = resolve_device(config.device)
         set_threads(config.threads)
         if checkpoint is not None:

@@ -44,6 +44,17 @@ def test_all_else_stays(given, folder):
     assert resumed_config(same, folder, 400, is_over=False) == SAVED
 
 
+def test_where_events_go_has_many_spellings(folder, monkeypatch):
+    saved = RunConfig(tensorboard_log="tb").to_dict()  # as a run of an earlier version says it
+    (folder / "config.json").write_text(json.dumps({"config": saved}))
+    monkeypatch.chdir(folder)
+    whole = str(folder / "tb")
+    for given in ({}, {"tensorboard_log": "tb"}, {"tensorboard_log": "./x/../tb"}, {"tensorboard_log": whole}):
+        assert resumed_config(given, folder, 400, is_over=False).tensorboard_log == whole
+    with pytest.raises(ValueError, match=r"tensorboard-log is .*/tb in the run to go on with and cannot become .*/other"):
+        resumed_config({"tensorboard_log": "other"}, folder, 400, is_over=False)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"config": {"algo": "x"}}'])
 def test_options_that_cannot_be_read_are_named(content, folder):
     (folder / "config.json").write_text(content)
