@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
+from .replay import NoiseReplayBuffer
 from .replay_rows import forget_oldest, n_filled, oldest_rows, require_own_rows
 
 
@@ -90,7 +94,19 @@ class DynamicCapacity(BaseCallback):
         model, buffer = self.model, self.model.replay_buffer
         rows = oldest_rows(buffer, math.ceil(self.n_batches * model.batch_size / buffer.n_envs)).repeat(buffer.n_envs)
         differences = []
-        for part in np.array_split(rows, math.ceil(len(rows) / model.batch_size)):
-            batch = buffer._get_samples(part, env=model._vec_normalize_env)
-            differences.append(model.policy._predict(batch.observations, deterministic=True) - batch.actions)
+        with _draws_kept(buffer):
+            for part in np.array_split(rows, math.ceil(len(rows) / model.batch_size)):
+                batch = buffer._get_samples(part, env=model._vec_normalize_env)
+                differences.append(model.policy._predict(batch.observations, deterministic=True) - batch.actions)
         return 0.5 * th.cat(differences).square().mean().item()
+
+
+@contextmanager
+def _draws_kept(buffer: ReplayBuffer) -> Iterator[None]:
+    """Give the generators back as they were: training shall not notice that it is watched."""
+    ours = buffer._rng.bit_generator if isinstance(buffer, NoiseReplayBuffer) else None
+    states = np.random.get_state(), ours and ours.state
+    yield
+    np.random.set_state(states[0])
+    if ours:
+        ours.state = states[1]

@@ -161,7 +161,7 @@ PRESETS: dict[str, Preset] = {
         td3=Published({"learning_rate": 3e-4, "batch_size": 256, "learning_starts": 25_000}, weight_decay=0.0),
         deviation="densities are TD3's on HalfCheetah; rewirings end at 80 % of the updates, and TD3's actor has as many as "
         "its critics; 3-step returns begin after a tenth of the steps; SAC explores by drawing actions, has SB3's bounds "
-        "of log_std, and its replay stops shrinking at 100 000 transitions, as TD3's",
+        "of log_std, and its replay holds a million transitions and stops shrinking at 100 000, as TD3's",
         budget={"critic_density": 0.15},
         algorithm={"n_steps": 3},
         callbacks=_rlx2_callbacks,
@@ -247,7 +247,7 @@ def build_kwargs(
         published: Published = getattr(PRESETS[preset], algo)
         policy_kwargs["optimizer_kwargs"] = {"weight_decay": published.weight_decay}
         policy_kwargs["scale_to_fan_in"] = published.scale_to_fan_in
-        algorithm_kwargs.update(published.algorithm)
+        algorithm_kwargs = {**published.algorithm, **algorithm_kwargs}
         schedule = {**published.schedule, **schedule}
     shares = {"input_density": input_density, "distribution": distribution, "epsilon": epsilon}
     recipes = {

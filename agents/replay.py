@@ -71,7 +71,8 @@ class NoiseReplayBuffer(ReplayBuffer):
             once for the observations and once for their successors.
         on_permute: what a new order of the features means for older transitions: ``"keep"`` the order that stood,
             ``"remap"`` to the newest order (the highest number seen), or ``"clear"`` them. After clearing, environments
-            that have not been reset yet still deliver transitions in the older order.
+            that have not been reset yet still deliver transitions in the older order, and updates go on at once from
+            the few transitions there are (the published code can first collect 25 000).
         n_steps: length of the returns, in environment steps.
         gamma: discount of the returns; used for ``n_steps`` above 1.
         seed: of fresh noise.
@@ -187,7 +188,7 @@ class NoiseReplayBuffer(ReplayBuffer):
         keys = np.stack([info["noise_key"] for info in infos])
         orders = np.array([info.get("permutation", 0) if self.permutations is not None else 0 for info in infos])
         real, next_real = self._real(obs, orders), self._real(next_obs, orders)
-        if not self._verified:
+        if not self._verified or (keys[:, 1] == 1).any():  # and where an episode begins: the environment may be another one
             self._verify(obs, NoisyObservations(real, _earlier(keys), orders))
             self._verify(next_obs, NoisyObservations(next_real, keys, orders))
             self._verified = True
@@ -329,7 +330,7 @@ class NoiseReplayBuffer(ReplayBuffer):
             unordered, columns = columns, np.empty_like(columns)
             for k in np.unique(described.orders):
                 rows = described.orders == k
-                columns[:, rows] = unordered[self._order(int(k))][:, rows]
+                columns[:, rows] = unordered[:, rows][self._order(int(k))]
         return SharedBatch(self.to_torch(columns, copy=False).t())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -357,7 +358,8 @@ class NoiseReplayBuffer(ReplayBuffer):
         """Return each n-step return's last row, the return, whether the task ended there, and the discount of the rest.
 
         Source:
-            SB3's ``ReplayBuffer`` (one step) and ``NStepReplayBuffer``, whose results these are bit for bit.
+            SB3's ``ReplayBuffer`` (one step) and ``NStepReplayBuffer``, whose results these are bit for bit, but for
+            returns over a reset in mid-episode, as between two calls of ``learn``: ours end there.
         """
         if self.n_steps == 1:
             here = batch_inds, env_inds
@@ -366,8 +368,10 @@ class NoiseReplayBuffer(ReplayBuffer):
         steps = np.arange(self.n_steps).reshape(1, -1)
         rows = (batch_inds[:, None] + steps) % self.buffer_size
         here = rows, env_inds[:, None]
-        # After the newest row stand the oldest ones, which belong to another episode: a return ends there at the latest.
-        ends = (self.dones[here] > 0) | (self.timeouts[here] > 0) | (rows == (self.pos - 1) % self.buffer_size)
+        # The row behind, of the newest row the oldest one, may belong to another episode: a return ends there at the latest.
+        behind = self.noise_keys[(rows + 1) % self.buffer_size, env_inds[:, None]]
+        is_cut = (_earlier(behind) != self.noise_keys[here]).any(axis=-1) | (rows == (self.pos - 1) % self.buffer_size)
+        ends = (self.dones[here] > 0) | (self.timeouts[here] > 0) | is_cut
         last_step = np.where(ends.any(axis=1), ends.argmax(axis=1), self.n_steps - 1)
         mask = steps <= last_step[:, None]
         weights = self.gamma ** np.arange(self.n_steps, dtype=np.float32).reshape(1, -1)

@@ -12,6 +12,8 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from .replay import NO_VECNORMALIZE, NoiseReplayBuffer
 
+_CHOSEN = "siftrl_replay_kwargs"  # an attribute of the model, saved with it: which replay_buffer_kwargs were chosen here
+
 
 def noise_replay_kwargs(env: VecEnv) -> dict[str, Any] | None:
     """Read from the environments what a :class:`~siftrl.agents.replay.NoiseReplayBuffer` must know of them.
@@ -50,7 +52,7 @@ def choose_replay_buffer(model: OffPolicyAlgorithm) -> None:
     """Let an agent use :class:`~siftrl.agents.replay.NoiseReplayBuffer` if its environment is an extremely noisy one.
 
     A ``replay_buffer_class`` of the user's own stays. Elsewhere the agent keeps SB3's buffer, with a warning if options
-    of the noise replay were given.
+    of the noise replay were given. What was chosen here for an agent that was saved since is chosen anew.
 
     Args:
         model: whose ``replay_buffer_class`` and ``replay_buffer_kwargs`` are set; it has no buffer yet.
@@ -58,13 +60,22 @@ def choose_replay_buffer(model: OffPolicyAlgorithm) -> None:
     Raises:
         ValueError: see :func:`noise_replay_kwargs`.
     """
-    if model.env is None or model.replay_buffer_class not in (None, NoiseReplayBuffer):
+    if model.env is None:
+        return
+    chosen = getattr(model, _CHOSEN, [])
+    if chosen and model.replay_buffer_class is NoiseReplayBuffer:
+        model.replay_buffer_class = None
+    given = {name: value for name, value in model.replay_buffer_kwargs.items() if name not in chosen}
+    model.replay_buffer_kwargs = given
+    setattr(model, _CHOSEN, [])
+    if model.replay_buffer_class not in (None, NoiseReplayBuffer):
         return
     from_env = noise_replay_kwargs(model.env)
     if from_env is not None:
         model.replay_buffer_class = NoiseReplayBuffer
         defaults = {"n_steps": model.n_steps, "gamma": model.gamma, "seed": model.seed}
-        model.replay_buffer_kwargs = {**defaults, **model.replay_buffer_kwargs, **from_env}
+        model.replay_buffer_kwargs = {**defaults, **given, **from_env}
+        setattr(model, _CHOSEN, [name for name in model.replay_buffer_kwargs if name not in given])
     elif model.replay_buffer_class is None:
         unused = [name for name in ("replay_noise", "on_permute") if name in model.replay_buffer_kwargs]
         model.replay_buffer_kwargs = {k: v for k, v in model.replay_buffer_kwargs.items() if k not in unused}

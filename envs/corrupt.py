@@ -24,7 +24,7 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
     Several corruptions are several wrappers, the innermost first, with draws of their own. What a corruption remembers, and
     whatever it draws for an episode, ends with the episode.
 
-    The observation space becomes unbounded, for sensors that fail keep to no bounds.
+    The observation space becomes unbounded, for sensors that fail keep to no bounds, and that of whole numbers float32.
 
     Args:
         env: an environment that observes a vector of numbers, noise and permutation included.
@@ -32,8 +32,9 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
         severity: 1 to 5.
         level: how strong, in the corruption's own unit, instead of a severity.
         features: which are corrupted: ``"all"``, ``"real"`` or ``"noise"`` (of :class:`NoiseFeatures`).
-        mean: of each feature, float (n_features,); ``None``: estimated from all observations since the last seeded reset or
-            change of the features' order. The first of them then has no standard deviation to be corrupted in.
+        mean: of each feature where it stands, float (n_features,), whatever the order; ``None``: estimated from all
+            observations since the last seeded reset or change of the features' order. The first of them then has no
+            standard deviation to be corrupted in.
         std: of each feature, given if the mean is.
         corruption_seed: of what is drawn, together with the count of episodes since the last seeded reset. ``None``: the
             seed of the last ``reset(seed=...)``, or fresh entropy where there was none.
@@ -85,9 +86,10 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
             corruption_seed=corruption_seed,
         )
         gym.Wrapper.__init__(self, env)
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, space.shape, space.dtype)
+        dtype = space.dtype if space.dtype.kind == "f" else np.float32
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, space.shape, dtype)
         self.features = features
-        self.depth = env.get_wrapper_attr("depth") + 1 if env.has_wrapper_attr("corrupts_noise") else 0
+        self.depth = env.get_wrapper_attr("depth") + 1 if env.has_wrapper_attr("depth") else 0
         self._corruption = CORRUPTIONS[corruption]
         self._given = None if mean is None else (mean, std)
         self._seed = self._entropy = corruption_seed
@@ -101,7 +103,10 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
     @property
     def corrupts_noise(self) -> bool:
         """Whether noise features are seen otherwise than their source gives them, so that a replay must store them."""
-        return self.features != "real"
+        if not self.env.has_wrapper_attr("noise_source"):
+            return False  # noise that is added to what is seen here is seen as it comes
+        adds_to_real = self.env.get_wrapper_attr("noise_source").adds_to_real
+        return self.features != "real" or adds_to_real or self.env.get_wrapper_attr("corrupts_noise")
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Reset the environment and forget the episode before; a seed starts count of episodes and running moments anew."""
@@ -161,7 +166,7 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
         reading = Reading(
             observation[chosen].astype(np.float64), mean[chosen], std[chosen], self.level, self._rng, self._memory
         )
-        corrupted = observation.copy()
+        corrupted = observation.astype(self.observation_space.dtype)
         corrupted[chosen] = self._corruption.apply(reading)
         return corrupted
 

@@ -106,6 +106,8 @@ class NoiseFeatures(gym.Wrapper, RecordConstructorArgs):
         True
     """
 
+    corrupts_noise = False  # it is seen as its source gives it; see CorruptFeatures
+
     def __init__(
         self,
         env: gym.Env,

@@ -40,8 +40,9 @@ class NoiseSource:
     Of ``imitate`` and ``copies``, neighbours follow the same real feature, as many each as can be. A ``shadow`` is
     played from a place that depends on the stream, around the recording, one copy of all its features beside another;
     it takes no notice of where episodes end. Series come back after 16 384 steps of an episode, a recording after its
-    length. What is read of them by different features of an observation begins far apart, and with each stream
-    elsewhere: a memory ends with the episode.
+    length. What is read of them by different features of an observation begins apart, and with each stream elsewhere:
+    a memory ends with the episode. A series is read by every 1 024th noise feature, of HalfCheetah-v5 at 99 % by two,
+    of Humanoid-v5 by 34, the nearest about 120 steps apart: kinds with a longer memory are not independent there.
 
     Args:
         n_real: real features of the task.

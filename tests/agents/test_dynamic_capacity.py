@@ -76,6 +76,19 @@ def test_observations_are_as_the_policy_saw_them(n_envs):
     assert callback.policy_distance() == pytest.approx(2 * n_envs / 600, rel=0.2 if n_envs > 1 else 1e-3)
 
 
+def test_looking_draws_nothing_that_training_would_have_drawn():
+    env = make_vec_env(make_ene, 2, seed=0, env_kwargs={"env_id": "Pendulum-v1", "noise_fraction": 0.9})
+    model = agent(env=env, buffer_size=100, learning_starts=1_000, replay_buffer_kwargs={"replay_noise": "fresh"})
+    callback = due(model.learn(40))
+
+    def drawn():
+        return np.random.get_state()[1:3], model.replay_buffer._rng.bit_generator.state
+
+    before = repr(drawn())
+    callback.policy_distance()
+    assert repr(drawn()) == before
+
+
 @pytest.mark.parametrize(("seen", "first"), [(20, 0), (17, 0), (33, 13)], ids=["just full", "not full", "overwritten"])
 def test_exactly_the_oldest_tenth_goes(seen, first):
     model = agent()

@@ -98,6 +98,19 @@ def test_samples_are_sb3s_bit_for_bit(n_envs, n_steps, rows, steps, horizon, tim
         assert_same_samples(buffer, reference, seed=seed)
 
 
+def test_a_return_does_not_reach_over_a_reset_in_mid_episode():
+    env = ene_vec(env_id="Pendulum-v1", permute_every=None)
+    buffer = noise_buffer(env, 100, n_steps=3, gamma=0.5)
+    for n_steps in (4, 5):
+        feed(env, n_steps, buffer)
+    assert not buffer.dones[:9].any()
+    last, returns, dones, discounts = buffer._returns(np.arange(9), np.zeros(9, int))
+    assert last.tolist() == [2, 3, 3, 3, 6, 7, 8, 8, 8]
+    np.testing.assert_allclose(discounts[:, 0], 0.5 ** (last - np.arange(9) + 1))
+    assert returns[3] == buffer.rewards[3]
+    assert not dones.any()
+
+
 def test_sb3_learns_the_same_with_either_buffer():
     plain, ours = _learn(None), _learn(NoiseReplayBuffer)
     for (name, weight), (_, expected) in zip(
@@ -224,6 +237,10 @@ def test_bad_environments_get_one_sentence():
     louder = ene_vec(noise_std=2.0)
     buffer = noise_buffer(env, 10)
     with pytest.raises(ValueError, match="obs must be what noise_source gives"):
+        feed(louder, 1, buffer)
+    buffer = noise_buffer(env, 10)
+    feed(env, 3, buffer)
+    with pytest.raises(ValueError, match="obs must be what noise_source gives"):  # another one from the second episode on
         feed(louder, 1, buffer)
     plain = make_vec_env("InvertedPendulum-v5")
     with pytest.raises(ValueError, match="infos must hold a 'noise_key'"):

@@ -7,7 +7,7 @@ import pytest
 from siftrl.agents import SAC
 from siftrl.agents.replay import NoiseReplayBuffer
 from siftrl.agents.replay_choice import choose_replay_buffer, noise_replay_kwargs
-from siftrl.envs import NoiseFeatures, PermuteFeatures, make_ene
+from siftrl.envs import CorruptFeatures, NoiseFeatures, PermuteFeatures, make_ene
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
@@ -53,6 +53,22 @@ def test_agents_take_the_noise_replay_in_an_ene_and_only_there():
     with pytest.warns(UserWarning, match="replay_noise and on_permute have no effect"):
         choose_replay_buffer(model)
     assert (model.replay_buffer_class, model.replay_buffer_kwargs) == (None, {"handle_timeout_termination": True})
+
+
+def test_what_was_chosen_for_an_agent_that_was_saved_is_chosen_anew(tmp_path):
+    def loaded(env, **kwargs):
+        return SAC.load(tmp_path / "model.zip", env=env, **kwargs)
+
+    env = make_ene("InvertedPendulum-v5", 0.5)
+    options = {"replay_noise": "fresh"}
+    SAC("MlpPolicy", env, n_steps=1, buffer_size=10, replay_buffer_kwargs=options, device="cpu").save(tmp_path / "model.zip")
+    again = loaded(env, n_steps=3, gamma=0.5).replay_buffer
+    assert (again.n_steps, again.gamma, again.replay_noise) == (3, 0.5, "fresh")
+    assert loaded(None).replay_buffer.noise_source == env.get_wrapper_attr("noise_source")
+    louder = make_ene("InvertedPendulum-v5", 0.5, noise_std=2.0)
+    assert loaded(louder).replay_buffer.noise_source.std == 2.0
+    with pytest.warns(UserWarning, match="no effect: the environment has no noise features to regenerate"):
+        assert type(loaded(CorruptFeatures(env, "gaussian")).replay_buffer) is ReplayBuffer
 
 
 def test_environments_that_do_not_fit_get_one_sentence():

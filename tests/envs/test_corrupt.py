@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from siftrl.agents.replay_choice import noise_replay_kwargs
-from siftrl.envs import CORRUPTIONS, CorruptFeatures, PermuteFeatures, make_ene
+from siftrl.envs import CORRUPTIONS, CorruptFeatures, NoiseFeatures, PermuteFeatures, make_ene
 from siftrl.training.environment_state import environment_state, set_environment_state
 from siftrl.training.environments import make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 
 def play(env, steps, seed=None):
@@ -131,16 +132,47 @@ def test_a_copy_of_its_state_goes_on_to_the_bit(name):
     assert repr(state["wrappers"][1]) == own_before
 
 
-def test_a_replay_regenerates_noise_only_where_it_is_seen_as_it_comes():
-    def replay(which):
-        kwargs = {"env_id": "Pendulum-v1", "noise_fraction": 0.5}
-        return noise_replay_kwargs(
-            make_vec_env(kwargs, seed=0, wrap=lambda env: CorruptFeatures(env, "bias", features=which))
-        )
+def corrupted(*features, distribution="normal"):
+    env = make_ene("Pendulum-v1", 0.5, noise_distribution=distribution)
+    for which in features:
+        env = CorruptFeatures(env, "bias", features=which)
+    return env
 
-    assert replay("real") is not None
-    assert replay("all") is None
-    assert replay("noise") is None
+
+@pytest.mark.parametrize(
+    ("make", "is_as_it_comes"),
+    [
+        (lambda: corrupted("real"), True),
+        (lambda: corrupted("all"), False),
+        (lambda: corrupted("noise"), False),
+        (lambda: corrupted("noise", "real"), False),
+        (lambda: corrupted("real", "real"), True),
+        (lambda: corrupted("real", distribution="copies"), False),
+        (lambda: NoiseFeatures(CorruptFeatures(gym.make("Pendulum-v1"), "bias"), 0.5), True),
+    ],
+)
+def test_a_replay_regenerates_noise_only_where_it_is_seen_as_it_comes(make, is_as_it_comes):
+    assert (noise_replay_kwargs(DummyVecEnv([make])) is not None) is is_as_it_comes
+
+
+def test_a_replay_stores_noise_where_one_of_the_environments_corrupts_it():
+    assert noise_replay_kwargs(DummyVecEnv([lambda: corrupted(), lambda: corrupted("all")])) is None
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_whole_numbers_become_floats(dtype):
+    class Counting(gym.Env):
+        observation_space = gym.spaces.Box(0, 10, (4,), dtype)
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.full(4, 5, dtype), {}
+
+    env = CorruptFeatures(Counting(), "bias", level=0.25, mean=np.full(4, 5.0), std=np.ones(4))
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space
+    np.testing.assert_allclose(np.abs(observation - 5), 0.25)
 
 
 @pytest.mark.parametrize(
