@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..training.csv_file import read_rows, write_rows
+from ..training.csv_file import read_rows, shared_rows
 from ..training.launch import run_hash
 from ..training.progress import is_finished
 from .results import evaluations
@@ -16,6 +16,8 @@ _FIRST, _LAST = ("run", "method"), ("n_timesteps", "step", "mean_return", "std_r
 
 class Record:
     """The rows of finished runs: one for each evaluation, with what tells the run from others.
+
+    Several processes may add to the file.
 
     Columns are ``run`` (see :func:`siftrl.training.launch.run_hash`), ``method``, the study's axes, ``n_timesteps``,
     ``step``, ``mean_return`` and ``std_return``.
@@ -31,15 +33,18 @@ class Record:
     def __init__(self, path: str | Path, study: Study) -> None:
         self.path, self._axes = Path(path), study.axes
         self.columns = tuple(dict.fromkeys((*_FIRST, *study.axes, *_LAST)))  # n_timesteps may be an axis
-        self.rows = read_rows(self.path, self.columns, f"the record of {study.name}")
+        self._what = f"the record of {study.name}"
+        self.rows = read_rows(self.path, self.columns, self._what)
 
     def lacks(self, runs: Iterable[StudyRun]) -> list[StudyRun]:
-        """Those of ``runs`` that have no rows."""
-        recorded = {row["run"] for row in self.rows}
-        return [run for run in runs if run_hash(run.config) not in recorded]
+        """Those of ``runs`` that have no rows. Methods of different parts may share a run: each has rows of its own."""
+        recorded = {(row["run"], row["method"]) for row in self.rows}
+        return [run for run in runs if (run_hash(run.config), run.method) not in recorded]
 
     def add(self, runs: Sequence[StudyRun], parent: Path) -> None:
         """Add the rows of those of ``runs`` that are finished and not in the file; it is written whole or not at all.
+
+        What other processes have added meanwhile stays.
 
         Args:
             runs: of the study.
@@ -47,13 +52,16 @@ class Record:
 
         Raises:
             OSError: where the disk fails.
+            ValueError: where the file has become another one.
         """
-        finished = {run_hash(run.config): run for run in self.lacks(runs) if is_finished(run.folder(parent))}
-        for name, run in finished.items():
-            conditions = {axis: getattr(run.config, axis) for axis in self._axes}
-            for step, mean, std in evaluations(run.folder(parent)):
-                row = {"run": name, "method": run.method, **conditions, "n_timesteps": run.config.n_timesteps, "step": step}
-                row |= {"mean_return": round(mean, 3), "std_return": round(std, 3)}
-                self.rows.append({column: "" if row[column] is None else str(row[column]) for column in self.columns})
-        if finished:
-            write_rows(self.path, self.columns, self.rows)
+        with shared_rows(self.path, self.columns, self._what) as self.rows:
+            for run in self.lacks(runs):
+                if is_finished(run.folder(parent)):
+                    self.rows += self._rows_of(run, parent)
+
+    def _rows_of(self, run: StudyRun, parent: Path) -> Iterator[dict[str, str]]:
+        conditions = {axis: getattr(run.config, axis) for axis in self._axes}
+        row = {"run": run_hash(run.config), "method": run.method, **conditions, "n_timesteps": run.config.n_timesteps}
+        for step, mean, std in evaluations(run.folder(parent)):
+            row |= {"step": step, "mean_return": round(mean, 3), "std_return": round(std, 3)}
+            yield {column: "" if row[column] is None else str(row[column]) for column in self.columns}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .atomic import atomic_write_text
+from .file_lock import FileLock
 
 
 def read_rows(path: Path, columns: Sequence[str], what: str) -> list[dict[str, str]]:
@@ -25,7 +27,7 @@ def read_rows(path: Path, columns: Sequence[str], what: str) -> list[dict[str, s
     if not path.exists():
         return []
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -33,6 +35,29 @@ def read_rows(path: Path, columns: Sequence[str], what: str) -> list[dict[str, s
     if list(reader.fieldnames or ()) != list(columns) or any(None in row or None in row.values() for row in rows):
         raise ValueError(f"{what} {path} must have the columns {','.join(columns)}, and all of them in each row.")
     return rows
+
+
+@contextlib.contextmanager
+def shared_rows(path: Path, columns: Sequence[str], what: str) -> Iterator[list[dict[str, str]]]:
+    """The rows of a file that several processes add to, as they are now; none of the others adds any within the block.
+
+    Rows that the block adds to the list are written at its end.
+
+    Args:
+        path: As of :func:`read_rows`.
+        columns: As there.
+        what: As there.
+
+    Raises:
+        ValueError: As there.
+        OSError: Where the disk fails.
+    """
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        rows = read_rows(path, columns, what)
+        before = len(rows)
+        yield rows
+        if len(rows) > before:
+            write_rows(path, columns, rows)
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from ..training.file_lock import FileLock
 from ..training.stopping import Stopped, StopRequest
-from .file_lock import FileLock
 from .parameters import in_words
 from .plan import Plan, keep_plan
 from .storage import open_study

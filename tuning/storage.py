@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from .file_lock import FileLock
+from ..training.file_lock import FileLock
 from .sampler import SteadyTPE
 from .space import Space, distributions
 

@@ -26,6 +26,17 @@ def test_a_row_is_found_again_by_its_key_alone(tmp_path):
     assert [row["level"] for row in Measurements(path).rows] == ["0.1", ""]
 
 
+def test_two_processes_keep_each_others_rows(tmp_path):
+    path = tmp_path / "results.csv"
+    one, other = Measurements(path), Measurements(path)
+    first = one.add(Episodes((1.0,), (9,)), **TOLD, **KEY)
+    other.add(Episodes((2.0,), (9,)), **TOLD, **{**KEY, "severity": 3})
+    assert [row["severity"] for row in Measurements(path).rows] == ["2", "3"]
+    # Both were at it: what was recorded first counts.
+    assert other.add(Episodes((1.5,), (9,)), **TOLD, **KEY) == first
+    assert len(Measurements(path).rows) == 2
+
+
 @pytest.mark.parametrize("content", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n", "\x00", b"\xff\xfe\x00"])
 def test_another_file_gets_one_sentence(content, tmp_path):
     path = tmp_path / "results.csv"

@@ -61,6 +61,32 @@ def test_finished_runs_are_added_once_and_stay_when_their_folders_are_gone(tmp_p
     assert Record(path, STUDY).lacks(runs) == [runs[1], runs[3]]
 
 
+def test_two_processes_keep_each_others_rows(tmp_path, finished):
+    path, runs = tmp_path / "record.csv", STUDY.runs()
+    finish(runs[0], tmp_path, finished)
+    finish(runs[1], tmp_path, finished)
+    one, other = Record(path, STUDY), Record(path, STUDY)
+    one.add(runs[:1], tmp_path)
+    other.add(runs[:2], tmp_path)
+    with path.open(newline="") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == [run_hash(runs[i].config) for i in (0, 0, 1, 1)]
+
+
+def test_methods_that_share_a_run_have_rows_of_their_own(tmp_path, finished):
+    methods = {"thin": {"recipe": "anf", "input_density": 0.1}, "anf": {"recipe": "anf"}}
+    parts = (Part("a", ("thin",), {"seed": (0,)}), Part("b", ("anf",), {"input_density": (0.1, 0.2), "seed": (0,)}))
+    study = Study("x", {"env": "Pendulum-v1", "n_timesteps": 200}, methods, parts)
+    thin, anf, _ = study.runs()
+    assert run_hash(thin.config) == run_hash(anf.config)
+    finish(thin, tmp_path, finished)
+    record = Record(tmp_path / "record.csv", study)
+    record.add([thin], tmp_path)
+    assert record.lacks(study.runs()) == study.runs()[1:]
+    record.add(study.runs(), tmp_path)
+    assert [row["method"] for row in record.rows] == ["thin", "thin", "anf", "anf"]
+    assert record.lacks(study.runs()) == study.runs()[2:]
+
+
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("a,b\n1,2\n")

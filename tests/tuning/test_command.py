@@ -4,10 +4,10 @@ import json
 import tomllib
 
 import pytest
+from siftrl.training.file_lock import FileLock
 from siftrl.training.progress import checkpoints
 from siftrl.tuning import command
 from siftrl.tuning.command import main
-from siftrl.tuning.file_lock import FileLock
 from siftrl.tuning.plan import read_plan
 from siftrl.tuning.search import study_of
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from siftrl.tuning.file_lock import FileLock
+from siftrl.training.file_lock import FileLock
 
 
 def test_one_object_at_a_time(tmp_path):
@@ -18,7 +18,7 @@ def test_one_object_at_a_time(tmp_path):
 
 def test_a_killed_process_holds_nothing(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from siftrl.tuning.file_lock import FileLock\n"
+        "import sys, time; from pathlib import Path; from siftrl.training.file_lock import FileLock\n"
         "lock = FileLock(Path(sys.argv[1])); lock.acquire(); print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
