@@ -137,16 +137,23 @@ def _search(plan: Plan, folder: Path, options: SearchOptions, test_seeds: range)
 
 def _test(study: Study, plan: Plan, folder: Path, options: SearchOptions, seeds: range, stop: Any) -> None:
     from .comparison import compare
-    from .search import unfinished
+    from .search import test_lock, unfinished
     from .trial import OWN
 
     if unfinished(study):
         _announce("Not tested: other processes are at their last trials. Give the command again when they are done.")
         return
-    best = study.best_trial
-    parameters = {} if OWN in best.user_attrs else best.params
-    _announce(f"Testing trial {best.number} beside the recipe's own values on {named(seeds)} ...")
-    compare(plan, best.number, parameters, seeds, folder, workers=options.workers, stop=stop)
+    lock = test_lock(folder)
+    if not lock.try_acquire():
+        _announce("Not tested: another process is at it. Give the command again when it is done.")
+        return
+    try:
+        best = study.best_trial
+        parameters = {} if OWN in best.user_attrs else best.params
+        _announce(f"Testing trial {best.number} beside the recipe's own values on {named(seeds)} ...")
+        compare(plan, best.number, parameters, seeds, folder, workers=options.workers, stop=stop)
+    finally:
+        lock.release()
 
 
 def _announce(line: str) -> None:

@@ -79,6 +79,11 @@ def unfinished(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
+def test_lock(folder: Path) -> FileLock:
+    """Held by the process that tests what was found in ``folder``."""
+    return FileLock(folder / _LOCKS / "test")
+
+
 def _claims(folder: Path) -> FileLock:
     """Held while a process looks for a trial: none is then between its creation and its lock."""
     return FileLock(folder / _LOCKS / "claims")

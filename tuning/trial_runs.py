@@ -30,8 +30,8 @@ class RunFailed(Exception):  # noqa: N818 - what happened, as Stopped
 class TrialRuns:
     """The runs of a trial, or of a test: at most ``workers`` at a time, in their order.
 
-    A run that was stopped or killed goes on from its checkpoint. When the block ends, runs that have not finished are
-    stopped: they save, or, where nobody will go on with them, are killed.
+    A run that stands there twice is carried out once. One that was stopped or killed goes on from its checkpoint. When the
+    block ends, runs that have not finished are stopped: they save, or, where nobody will go on with them, are killed.
 
     Args:
         configs: the options of each.
@@ -75,6 +75,9 @@ class TrialRuns:
             if len(self._processes) >= self.workers:
                 return
             if index in self._processes or self._is_finished(index):
+                continue
+            # Where the recipe's own values are best, a test compares them with themselves: each run stands there twice.
+            if self.folders[index] in [self.folders[other] for other in self._processes]:
                 continue
             self._starts[index] += 1
             self._processes[index] = RunProcess(config, self.folders[index], threads=config.threads or 1)

@@ -57,6 +57,17 @@ def test_a_search_that_others_have_not_ended_is_not_tested_yet(tmp_path, fake_ru
     assert not list(folder.rglob("*_s0_*"))
 
 
+def test_a_search_is_tested_by_one_process_at_a_time(tmp_path, fake_runs, capsys):
+    assert main([*QUICK, "--trials", "1"]) == 0
+    folder = tmp_path / "searches" / "demo"
+    with FileLock(folder / "locks" / "test"):
+        assert main([*QUICK, "--trials", "1", "--test-seeds", "1"]) == 0
+    assert "Not tested: another process is at it." in capsys.readouterr().out
+    assert not list(folder.rglob("*_s0_*"))
+    assert main([*QUICK, "--trials", "1", "--test-seeds", "1"]) == 0
+    assert "Test on seed 0" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -74,7 +85,7 @@ def test_a_search_that_others_have_not_ended_is_not_tested_yet(tmp_path, fake_ru
         (["--seed", "1000"], "seed and test-seeds must stay below 1000"),
         (["--name", "nowhere", "--show"], "there is no search in searches/nowhere."),
         (["--eval-freq", "0"], "eval-freq must be from 1 to n-timesteps"),
-        (["--hparams", "paper", "-n", "3000"], "n-timesteps must be above 25000"),
+        (["--recipe", "anf", "--hparams", "paper", "-n", "3000"], "n-timesteps must be above 25000"),
     ],
 )
 def test_wrong_input_gets_one_sentence_and_leaves_nothing(tmp_path, capsys, arguments, sentence):

@@ -33,6 +33,13 @@ def test_no_more_runs_than_workers_at_a_time(tmp_path, fake_runs, workers, start
         assert len(list(tmp_path.rglob("starts.txt"))) == started
 
 
+def test_a_run_that_stands_twice_is_carried_out_once(tmp_path, fake_runs):
+    with TrialRuns([CONFIG, CONFIG], tmp_path, workers=2, stop=StopRequest()) as trial:
+        first, second = (list(trial.evaluations(index)) for index in range(2))
+    assert first == second
+    assert len(next(tmp_path.rglob("starts.txt")).read_text().split()) == 1
+
+
 def test_finished_runs_are_not_started_again(tmp_path, fake_runs):
     for _ in range(2):
         with runs(tmp_path, n=1) as trial:
