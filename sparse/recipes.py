@@ -29,7 +29,8 @@ class Recipe:
         schedule: When, and what fraction of the links.
 
     Raises:
-        ValueError: Unless drop, grow and schedule are all given or all None; or if they do not go together.
+        ValueError: Unless drop, grow and schedule are all given or all None; if they do not go together; or if a falling
+            density is part of another rule.
 
     Example:
         >>> recipe = Recipe(ERK(0.1), drop=Magnitude(), grow=GradientGrowth(), schedule=Schedule(period_updates=500))
@@ -46,6 +47,8 @@ class Recipe:
         parts = (self.drop, self.grow, self.schedule)
         if any(part is None for part in parts) and any(part is not None for part in parts):
             raise ValueError(f"drop, grow and schedule must all be given or all be None, got {parts}")
+        if _holds_a_fall(self.density):
+            raise ValueError(f"density={self.density} must have its Falling rule outermost, or it would never fall")
         if self.falls and not (self.rewires and self.drop.exact):
             raise ValueError(f"drop={self.drop} must drop exact numbers of links for a density that falls")
         if self.rewires and self.grow.keeps_fan_in and not isinstance(self.density, ConstantFanIn):
@@ -67,6 +70,12 @@ class Recipe:
         return self.rewires and (self.drop.reads_gradient or self.grow.window_updates > 0)
 
 
+def _holds_a_fall(density: Density) -> bool:
+    """Whether one of the rules that a rule is made of falls, at any depth."""
+    parts = [part for part in vars(density).values() if isinstance(part, Density)]
+    return any(isinstance(part, Falling) or _holds_a_fall(part) for part in parts)
+
+
 def dense() -> Recipe:
     """Every layer dense: the baseline, SB3's own networks."""
     return Recipe(Uniform(1.0))
@@ -84,7 +93,8 @@ def set() -> Recipe:
     """SET: drop the links closest to zero on either side, grow at random; ERK at 20 %.
 
     The original rewires 30 % an epoch from supervised data and starts grown weights from a normal distribution. In
-    reinforcement learning they start at 0, and a rewiring takes 5 % every 1 000 updates.
+    reinforcement learning they start at 0, and a rewiring takes 5 % every 1 000 updates. Where the published code may grow a
+    dropped link again in the same rewiring, here it may not.
 
     Source: Mocanu et al., Scalable training of artificial neural networks with adaptive sparse connectivity (2018), Box 1.
     """
@@ -96,6 +106,8 @@ def rigl() -> Recipe:
 
     The gradient is that of the batch of the rewiring's own update. The cosine needs ``stop_updates``; without it the
     fraction stays at 0.3.
+
+    Deviation from the published code: a dropped link is not grown again in the same rewiring.
 
     Source: Evci et al., Rigging the Lottery (ICML 2020), Algorithm 1. In RL: Graesser et al. (ICML 2022).
     """
@@ -122,8 +134,11 @@ def ds() -> Recipe:
     Epsilon is 7 for the input layer and 64 for the hidden one, as published for HalfCheetah, Hopper and Walker2d (Ant 40,
     Humanoid 61 for the input layer; for DS-SAC they differ again by task).
 
-    Deviations: exact numbers of links (the paper draws each one by chance); no last drop without growth at the end;
-    targets share the topology (the paper keeps the largest target weights by count); moments of dropped links vanish.
+    Deviations: exact numbers of links (the paper draws each one by chance); rewires at updates 1 000, 2 000, … instead of 2,
+    1 002, …, and on to ``stop_updates``, without it to the end, where the published code stops 50 000 updates before the
+    end, with a last drop without growth; a dropped link is not grown again in the same rewiring, where theirs may come back
+    with its weight; targets share the topology (the paper keeps the largest target weights by count); moments of dropped
+    links vanish.
 
     Source: Sokar et al., Dynamic Sparse Training for Deep RL (IJCAI 2022), Algorithm 1.
     """
@@ -135,7 +150,8 @@ def snfs() -> Recipe:
     """SNFS, sparse networks from scratch: drop the smallest weights, grow where the momentum is largest; ERK at 20 %.
 
     Deviations: the momentum is Adam's, as the optimiser's is, and kept over the 50 updates before a rewiring instead of all
-    of training; every layer grows as many links as it dropped, where the paper moves links to layers of larger momentum.
+    of training; every layer grows as many links as it dropped, where the paper moves links to layers of larger momentum; a
+    dropped link is not grown again in the same rewiring, where the published code allows it.
 
     Source: Dettmers & Zettlemoyer, Sparse Networks from Scratch (2019), section 3.
     """
@@ -145,8 +161,9 @@ def snfs() -> Recipe:
 def itop() -> Recipe:
     """ITOP, in-time over-parameterisation: few large rewirings that reach as many places as possible; ERK at 20 %.
 
-    Half of the links are replaced every 4 000 updates, to the end. Deviation: the paper varies period and fraction of SET
-    and RigL and draws among all empty places; here those that never had a link come first, as in its successors' codes.
+    Half of the links are replaced every 4 000 updates, to the end. Deviations: the paper varies period and fraction of SET
+    and RigL and draws among all empty places, those just dropped too; here those that never had a link come first, as in its
+    successors' codes, and a dropped link is not grown again in the same rewiring.
 
     Source: Liu et al., Do We Actually Need Dense Over-Parameterization? (ICML 2021).
     """
@@ -172,7 +189,9 @@ def granet() -> Recipe:
     be given.
 
     Deviations: density and fraction end together, where the paper ends the density's fall half-way; a layer keeps at least
-    1 % of its places; twin critics have a threshold each, so that neither starves.
+    1 % of its places; twin critics have a threshold each, so that neither starves; what the fall or the replacement drops is
+    not grown again in the same rewiring, where the published code allows it, so that a layer that is still dense replaces
+    nothing.
 
     Source: Liu et al., Sparse Training via Boosting Pruning Plasticity with Neuroregeneration (NeurIPS 2021).
     """
@@ -183,7 +202,10 @@ def granet() -> Recipe:
 def srigl() -> Recipe:
     """SRigL: RigL with as many links for every neuron; ERK at 10 %, rounded down to a constant fan-in.
 
-    Deviations: neurons are not switched off; a neuron takes back a link just dropped only where it has no other place.
+    Deviations: neurons are not switched off; a neuron takes back a link just dropped only where it has no other place; it
+    rewires every 1 000 updates by the gradient of a single batch, the fraction falling up to ``stop_updates``, where the
+    published runs on images rewire every 100 (CIFAR) or 800 (ImageNet, gradients of eight batches) and stop at 75 % of
+    training.
 
     Source: Lasby et al., Dynamic Sparse Training with Structured Sparsity (ICLR 2024).
     """
@@ -245,6 +267,8 @@ def graesser_set() -> Recipe:
 
     Their best setting for SAC. Smallest weights on either side together, where SET takes the same fraction of each.
 
+    Deviation from the published code: a dropped link is not grown again in the same rewiring.
+
     Source: Graesser et al. (ICML 2022), table 2.
     """
     schedule = Schedule(period_updates=250, fraction=0.3, decay="cosine")
@@ -255,6 +279,8 @@ def graesser_rigl() -> Recipe:
     """Graesser et al.'s RigL in RL: ERK at 10 %, grown by gradient, 50 % every 1 000 updates, falling by a cosine.
 
     Their best setting for SAC.
+
+    Deviation from the published code: a dropped link is not grown again in the same rewiring.
 
     Source: Graesser et al. (ICML 2022), table 2.
     """

@@ -62,8 +62,8 @@ class Schedule:
         ValueError: If a value is out of its range or ``decay`` is unknown.
 
     Source:
-        Evci et al. (2020), section 3. The decay runs over ``step / stop_updates``, from step 0 as published, also where
-        ``start_updates`` comes later.
+        Evci et al. (2020), section 3. The fraction's decay runs over ``step / stop_updates``, from step 0 as published, also
+        where ``start_updates`` comes later.
 
     Example:
         >>> schedule = Schedule(period_updates=100, fraction=0.3, decay="cosine", stop_updates=1000)
@@ -106,7 +106,7 @@ class Schedule:
         return due if self.stop_updates is None or due <= self.stop_updates else None
 
     def progress(self, step: int) -> float:
-        """Return the share of the way to the last rewiring, in [0, 1]: 1 exactly there.
+        """Return the share of the way from ``start_updates`` to the last rewiring, in [0, 1]: 1 exactly there.
 
         Raises:
             ValueError: If the schedule has no end, or no rewiring before it.
@@ -116,7 +116,10 @@ class Schedule:
                 f"stop_updates={self.stop_updates} must be the step by which the density has fallen, "
                 f"with at least one rewiring every period_updates={self.period_updates} steps before it"
             )
-        return min(step / (self.stop_updates // self.period_updates * self.period_updates), 1.0)
+        first, last = self.start_updates, self.stop_updates // self.period_updates * self.period_updates
+        if first < step < last:
+            return (step - first) / (last - first)
+        return 1.0 if step >= last else 0.0
 
     def fraction_at(self, step: int) -> float:
         """Return the fraction of the links to replace at this optimiser step, whether or not a rewiring is due."""
@@ -142,12 +145,13 @@ class Falling(Density):
     """A density that falls in the course of training, layer by layer, from one rule to another: gradual pruning.
 
     Between ``begin`` and the schedule's last rewiring a layer has ``n_end + (n_start - n_end) * (1 - p)³`` links, rounded,
-    where p goes from 0 to 1. A layer that the second rule would have denser than the first has that density throughout.
+    where p goes from 0 to 1. A layer that the second rule would have denser than the first has that density throughout. In a
+    recipe the rule is the outermost: it may not be part of another.
 
     Attributes:
         start: Densities at the start; 1 is allowed, such a layer is a sparse one that has all links.
         end: Densities at the end.
-        begin: Share of the schedule's way to its last rewiring at which the fall begins, in [0, 1).
+        begin: Share of the schedule's way, from ``start_updates`` to its last rewiring, at which the fall begins, in [0, 1).
 
     Raises:
         ValueError: If ``begin`` is outside [0, 1); when called, as the two rules do, or if no layer's density falls.

@@ -4,7 +4,17 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from siftrl.sparse.density import ER, ERK, ConstantFanIn, ErdosRenyiEpsilon, InputOnly, LayerSpec, Uniform, WithInput
+from siftrl.sparse.density import (
+    ER,
+    ERK,
+    ConstantFanIn,
+    ErdosRenyiEpsilon,
+    InputOnly,
+    LayerSpec,
+    MatchedToNoise,
+    Uniform,
+    WithInput,
+)
 from siftrl.sparse.drop import GlobalMagnitude, Magnitude, RandomDrop, SetSigned, Threshold, WholeFeatures
 from siftrl.sparse.grow import EvidenceGrowth, FanInGrowth, GradientGrowth, MomentumGrowth, NeverTriedFirst, RandomGrowth
 from siftrl.sparse.recipes import RECIPES, Recipe, resolve
@@ -133,6 +143,26 @@ def test_a_recipe_rewires_wholly_or_not_at_all(missing):
     parts = {"drop": Magnitude(), "grow": RandomGrowth(), "schedule": Schedule(), missing: None}
     with pytest.raises(ValueError, match="all be given or all be None"):
         Recipe(ERK(0.1), **parts)
+
+
+FALL = Falling(ERK(0.5), ERK(0.1))
+
+
+@pytest.mark.parametrize(
+    "density",
+    [
+        WithInput(0.05, FALL),
+        MatchedToNoise(9, FALL),
+        ConstantFanIn(FALL),
+        ConstantFanIn(WithInput(0.05, FALL)),
+        Falling(FALL, ERK(0.05)),
+        Falling(ERK(0.9), FALL),
+    ],
+)
+def test_a_fall_within_another_rule_is_refused(density):
+    grow = FanInGrowth() if isinstance(density, ConstantFanIn) else RandomGrowth()
+    with pytest.raises(ValueError, match=r"density=.* must have its Falling rule outermost"):
+        Recipe(density, Magnitude(), grow, Schedule(stop_updates=5000))
 
 
 @pytest.mark.parametrize(

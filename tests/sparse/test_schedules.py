@@ -59,6 +59,13 @@ def test_the_way_ends_exactly_at_the_last_rewiring():
     assert [schedule.progress(step) for step in (0, 10, 40, 47, 90)] == [0, 0.25, 1, 1, 1]
 
 
+def test_the_way_begins_at_the_first_update_that_may_rewire():
+    schedule = Schedule(period_updates=10, start_updates=20, stop_updates=67)
+    assert [schedule.progress(step) for step in (0, 10, 20, 30, 40, 60, 70)] == [0, 0, 0, 0.25, 0.5, 1, 1]
+    alone = Schedule(period_updates=10, start_updates=20, stop_updates=29)  # a single rewiring does all of it
+    assert [alone.progress(step) for step in (10, 20, 30)] == [0, 1, 1]
+
+
 @given(decay=st.sampled_from(list(DECAYS)), fraction=st.floats(0, 1), step=st.integers(0, 10**7))
 def test_without_an_end_nothing_stops_and_the_fraction_stays(decay, fraction, step):
     schedule = Schedule(period_updates=5, fraction=fraction, decay=decay)
