@@ -105,7 +105,7 @@ class _LinkProduct(torch.autograd.Function):
             x_t = transposed(x.detach())
             out_t = x.new_empty(layer.out_features, len(x))
             kernels.product(x_t.numpy(), [links.product(weight, bias, out_t)])
-            out = transposed(out_t)
+            out = output(out_t)
         ctx.save_for_backward(weight, x_t)
         ctx.layer, ctx.links = layer, links
         return out
@@ -125,6 +125,12 @@ class _LinkProduct(torch.autograd.Function):
                 layer.add_dense_gradient((x_t @ grad_t.t()).view(-1))
         grad_x = transposed(links.input_gradient(weight, grad_t)) if needs_x else None
         return grad_x, grad_weight, grad_t.sum(1) if needs_bias else None, None
+
+
+def output(out_t: torch.Tensor) -> torch.Tensor:
+    """What a Function gives, from ``(out_features, batch)``: the transpose, no view, so that it may be changed in place."""
+    out = transposed(out_t)
+    return out.clone() if out._is_view() else out
 
 
 def transposed(x: torch.Tensor) -> torch.Tensor:

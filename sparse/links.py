@@ -41,7 +41,8 @@ class Links:
         Without a bias, one with the first features starts at 0, and one with later features is added to ``out_t``.
         """
         if bias is None:
-            bias = _ADD if features is not None and features[0] > 0 else torch.zeros(self._out_features)
+            adds = features is not None and features[0] > 0
+            bias = weight.new_zeros(0 if adds else self._out_features)
         order = self._range(features).order
         return kernels.Product(*order, weight.detach().numpy(), bias.detach().numpy(), out_t.numpy())
 
@@ -75,6 +76,3 @@ class Links:
 class _Range(NamedTuple):
     indptr: np.ndarray
     order: kernels.NeuronOrder
-
-
-_ADD = torch.empty(0)

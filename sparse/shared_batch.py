@@ -18,7 +18,7 @@ from torch import nn
 
 from . import kernels
 from .gather import Slices
-from .linear import SparseLinear, transposed
+from .linear import SparseLinear, output, transposed
 
 
 class SharedBatch:
@@ -102,7 +102,19 @@ class SharedBatch:
 
         Returns:
             ``(batch, out_features)`` each.
+
+        Raises:
+            ValueError: If ``more`` has another number of rows than the batch, or a layer reads another number of features
+                than both have.
         """
+        if more is not None and (more.dim() != 2 or len(more) != len(self)):
+            raise ValueError(
+                f"more must have shape ({len(self)}, features), as many rows as the batch, got {tuple(more.shape)}"
+            )
+        n_features = self.n_features + (0 if more is None else more.shape[1])
+        if any(layer.in_features != n_features for layer in layers):
+            widths = [layer.in_features for layer in layers]
+            raise ValueError(f"layers must read {n_features} features, all that the batch and more have, got {widths}")
         parameters = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
         return _SharedProduct.apply(self, layers, torch.is_grad_enabled(), more, *parameters)
 
@@ -124,7 +136,7 @@ class SharedBatch:
         return [self._products.pop(layer).values for layer in layers]
 
     def _multiply(self, layers: Sequence[SparseLinear], keep: bool) -> list[torch.Tensor]:
-        outs = [torch.empty(layer.out_features, len(self)) for layer in layers]
+        outs = [layer.weight.new_empty(layer.out_features, len(self)) for layer in layers]
         parts = [
             layer.links.product(layer.weight, layer.bias, out, (0, self.n_features))
             for layer, out in zip(layers, outs, strict=True)
@@ -233,7 +245,7 @@ class _SharedProduct(torch.autograd.Function):
         # The weights, so that torch notices if they change before the backward pass.
         ctx.save_for_backward(*parameters[::2])
         ctx.batch, ctx.layers, ctx.more_t = batch, layers, more_t
-        return tuple(transposed(out) for out in outs)
+        return tuple(map(output, outs))
 
     @staticmethod
     @torch.autograd.function.once_differentiable

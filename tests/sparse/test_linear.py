@@ -261,7 +261,7 @@ class TestDenseGradientLivesAsGradDoes:
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.01, 1))
 @settings(deadline=None)
 def test_links_are_density_times_places_rounded(in_features, out_features, density):
-    n_links = round(density * in_features * out_features)
+    n_links = round(density * (in_features * out_features))
     if n_links == 0:
         with pytest.raises(ValueError, match="without a link"):
             SparseLinear(in_features, out_features, density)
@@ -540,3 +540,16 @@ def test_bad_arguments_are_named(kwargs, message):
 def test_an_input_of_another_width_is_named(shape, density):
     with pytest.raises(ValueError, match="12 features"):
         make(density=density)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("batch_shape", [(1,), (6,), (0,), (2, 3)])
+def test_the_output_may_be_changed_in_place(n_out, batch_shape):
+    torch.manual_seed(0)
+    layer, x = SparseLinear(12, n_out, 0.2), torch.randn(*batch_shape, 12)
+    grads = []
+    for inplace in (False, True):
+        layer.zero_grad()
+        nn.Sequential(layer, nn.ReLU(inplace=inplace))(x).square().sum().backward()
+        grads.append(layer.weight.grad)
+    assert torch.equal(*grads)

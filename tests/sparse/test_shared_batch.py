@@ -151,3 +151,45 @@ def test_who_may_share(layer, expected):
 
 def test_a_batch_in_float64_is_not_shared():
     assert not SharedBatch(torch.randn(6, 30, dtype=torch.float64)).suits(SparseLinear(30, 4, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("widths", "more", "message"),
+    [
+        ([32, 32], (5, 2), r"more must have shape \(6, features\), as many rows as the batch, got \(5, 2\)"),
+        ([32, 32], (12,), r"more must have shape \(6, features\), .*, got \(12,\)"),
+        ([32, 33], (6, 2), r"layers must read 32 features, all that the batch and more have, got \[32, 33\]"),
+        ([30, 300], None, r"layers must read 30 features, .*, got \[30, 300\]"),
+        ([29], None, r"layers must read 30 features, .*, got \[29\]"),
+    ],
+)
+@pytest.mark.parametrize("sliced", [False, True])
+def test_shapes_that_do_not_fit_are_refused(widths, more, message, sliced):
+    x, layers = torch.randn(6, 30), [SparseLinear(width, 4, 0.1) for width in widths]
+    with pytest.raises(ValueError, match=message):
+        SharedBatch(as_slices(x) if sliced else x).multiply(layers, None if more is None else torch.randn(more))
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("batch", [1, 6])
+def test_outputs_may_be_changed_in_place(n_out, batch):
+    layer, x = SparseLinear(30, n_out, 0.2), torch.randn(batch, 30)
+    (out,) = SharedBatch(x).multiply([layer])
+    nn.functional.relu(out, inplace=True).sum().backward()
+    grad, layer.weight.grad = layer.weight.grad, None
+    layer(x).relu().sum().backward()
+    assert_close(grad, layer.weight.grad)
+
+
+def test_outputs_have_the_weights_dtype_whatever_torchs_default_is():
+    layers, x, more = some_layers(30, 2, 2), torch.randn(6, 30), torch.randn(6, 2)
+    expected = SharedBatch(x).multiply(layers, more)
+    torch.set_default_dtype(torch.float64)
+    try:
+        actual = SharedBatch(x).multiply(layers, more)
+        links, weight = layers[1].links, layers[1].weight
+        assert links.product(weight, None, weight.new_empty(6, 6)).bias.dtype == np.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
