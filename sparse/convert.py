@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -43,7 +44,8 @@ def sparsify(
 
     Those are ``nn.Linear`` and ``nn.Conv1d`` to ``nn.Conv3d``. A layer that is allotted density 1 for good stays as it is,
     and so does every subclass of them. Nothing is drawn from torch's global generator: the weights are those that the dense
-    layers have, and each layer's random links come from ``seed`` and its name.
+    layers have, and each layer's random links come from ``seed`` and its name. A ``nn.TransformerEncoderLayer`` whose linear
+    layers are converted takes torch's fast path no more, which reads dense weights.
 
     Args:
         net: Any module.
@@ -62,7 +64,8 @@ def sparsify(
         The same module.
 
     Raises:
-        ValueError: If the network has no such layer, two share a weight, a name is unknown, or the density cannot be had.
+        ValueError: If the network has no such layer, one to be converted shares its weight or bias with another module, a
+            name is unknown, or the density cannot be had.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 2))
@@ -73,9 +76,10 @@ def sparsify(
     specs = layer_specs(found, inputs, outputs)
     rule = density if isinstance(density, Density) else make_distribution(distribution, density)
     seed = torch.initial_seed() if seed is None else seed
-    for spec, layer_density, stays_dense in zip(specs, rule(specs), rule.stays_dense(specs), strict=True):
-        if stays_dense:
-            continue
+    allotted = zip(specs, rule(specs), rule.stays_dense(specs), strict=True)
+    converted = [(spec, layer_density) for spec, layer_density, stays_dense in allotted if not stays_dense]
+    _require_unshared(net, {spec.name: found[spec.name] for spec, _ in converted})
+    for spec, layer_density in converted:
         dense = found[spec.name]
         rng = np.random.default_rng(layer_seed(seed, f"{name}.{spec.name}"))
         topology = rule.draw(spec, layer_density, rng)
@@ -87,6 +91,8 @@ def sparsify(
             _replace(owner, old, layer)
             if optimizer is not None:
                 _swap_parameters(optimizer, old, layer)
+    for owner in (net, *targets):
+        _leave_fast_path(owner)
     return net
 
 
@@ -111,7 +117,7 @@ def dense_layers(net: nn.Module, layers: Collection[str] | None = None) -> dict[
     if not found:
         raise ValueError(f"net has no nn.Linear and no convolution to make sparse, got {type(net).__name__}")
     if len({id(layer.weight) for layer in found.values()}) < len(found):
-        raise ValueError("layers of net share a weight, which sparse layers cannot: name the layers to convert")
+        raise ValueError("layers of net share a weight, which sparse layers cannot: name the others in layers")
     return found
 
 
@@ -149,10 +155,41 @@ def sparse_layers(net: nn.Module) -> dict[str, SparseLayer]:
     return {path: module for path, module in net.named_modules() if isinstance(module, SparseLayer)}
 
 
-def budget_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The layers among which ``sparsify`` shares out links, or did: dense and sparse ones, by qualified name."""
-    kinds = {*SPARSE, *SPARSE.values()}
-    return {path: module for path, module in net.named_modules() if type(module) in kinds}
+def budget_layers(net: nn.Module, layers: Collection[str] | None = None) -> dict[str, nn.Module]:
+    """The layers among which ``sparsify`` shares out links, or did: dense and sparse ones, by qualified name.
+
+    Args:
+        net: Any module.
+        layers: Names of those to take, in their order. None: all.
+
+    Raises:
+        ValueError: If a name is unknown.
+    """
+    found = {
+        path: module for path, module in net.named_modules() if type(module) in SPARSE or isinstance(module, SparseLayer)
+    }
+    return found if layers is None else {path: found[known(path, found, "layers")] for path in layers}
+
+
+def _require_unshared(net: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """Raise ``ValueError`` where a parameter of these layers is another module's too, which would keep the old one."""
+    n_owners = Counter(id(parameter) for module in net.modules() for parameter in set(module._parameters.values()))
+    for path, layer in layers.items():
+        for name, parameter in layer.named_parameters():
+            if n_owners[id(parameter)] > 1:
+                raise ValueError(
+                    f"layer {path!r} of net shares its {name} with another module, which a sparse layer cannot: "
+                    "name the others in layers"
+                )
+
+
+def _leave_fast_path(net: nn.Module) -> None:
+    """Have torch's transformer layers call their sparse layers, where its fast path would read weights of dense ones."""
+    for module in net.modules():
+        if isinstance(module, nn.TransformerEncoderLayer) and sparse_layers(module):
+            module.activation_relu_or_gelu = 0  # what torch sets for an activation that the fast path does not know
+        if isinstance(module, nn.TransformerEncoder) and sparse_layers(module):
+            module.use_nested_tensor = False
 
 
 def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:

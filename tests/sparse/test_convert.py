@@ -134,12 +134,72 @@ def test_subclasses_of_linear_are_left_alone():
     net(torch.randn(5, 2, 16)).sum().backward()
 
 
+@pytest.mark.parametrize("layers", [None, ["linear1"], ["linear2"]])
+def test_a_transformer_computes_the_same_in_evaluation(layers):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+    x, padding = torch.randn(2, 5, 16), torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    encoder = nn.TransformerEncoder(copy.deepcopy(layer), 2)
+    names = layers and [f"layers.{i}.{name}" for i in range(2) for name in layers]
+    target = copy.deepcopy(encoder)
+    sparsify(layer, 0.3, "uniform", layers=layers)
+    sparsify(encoder, 0.3, "uniform", layers=names, targets=[target])
+    for net in (layer, encoder, target, copy.deepcopy(encoder)):
+        padded = {"src_key_padding_mask": padding}
+        expected = net(x), net(x, **padded)[~padding]
+        with torch.no_grad():
+            net.eval()
+            torch.testing.assert_close((net(x), net(x, **padded)[~padding]), expected)
+
+
+def test_a_transformer_that_stays_dense_keeps_torchs_fast_path():
+    net = nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), nn.Linear(16, 3))
+    sparsify(net, 0.3, layers=["1"])
+    assert net[0].activation_relu_or_gelu == 1
+
+
 def test_layers_that_share_a_weight_are_refused():
     net = mlp(10, 10, 10)
     net[2].weight = net[0].weight
     with pytest.raises(ValueError, match="share a weight"):
         sparsify(net, 0.2)
-    assert list(sparse_layers(sparsify(net, 0.2, layers=["0"]))) == ["0"]
+
+
+class Tied(nn.Module):
+    """A network whose last layer has the weight of its embedding, and two biases in one."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.hidden, self.head = nn.Embedding(12, 8), mlp(8, 8, 8), nn.Linear(8, 12)
+        self.head.weight = self.embedding.weight
+        self.hidden[2].bias = self.hidden[0].bias
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["head"], "layer 'head' of net shares its weight with another module"),
+        (["hidden.0"], r"layer 'hidden\.0' of net shares its bias with another module"),
+        (None, r"layer 'hidden\.0' of net shares its bias"),
+    ],
+)
+def test_a_layer_that_shares_a_parameter_with_another_module_is_refused(layers, message, optimised):
+    net = Tied()
+    optimizer = torch.optim.Adam(net.parameters()) if optimised else None
+    with pytest.raises(ValueError, match=message):
+        sparsify(net, 0.2, "uniform", layers=layers, optimizer=optimizer)
+    assert not sparse_layers(net)
+
+
+def test_layers_beside_those_that_share_are_converted():
+    net = Tied()
+    net.hidden[2].bias = nn.Parameter(net.hidden[2].bias.detach().clone())
+    assert list(sparse_layers(sparsify(net, 0.2, "input"))) == ["hidden.0"]  # the head stays dense and tied
+    net = mlp(10, 10, 10)
+    net[2].weight = net[0].weight
+    with pytest.raises(ValueError, match="layer '0' of net shares its weight"):
+        sparsify(net, 0.2, layers=["0"])
 
 
 def test_frozen_parameters_stay_frozen():
