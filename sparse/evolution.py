@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from .convert import budget_layers, layer_seed, layer_specs, sparse_layers
 from .density import LayerSpec, n_links
+from .diagnostics import overlap
 from .history import LayerHistory
 from .layer import SparseLayer
 from .layer_state import LayerState
@@ -180,14 +181,9 @@ class Evolution(nn.Module):
 
         topology, source = old.rewire(dropped, grown)
         carry = Carry(source, layer.weight.device)
-        relink(layer, topology, carry, self.optimizer)
-        for target in self.targets:
-            relink(target[path], topology, carry)
+        relink(layer, topology, carry, self.optimizer, [target[path] for target in self.targets])
         self.history[_key(path)].remember_links(layer)
-
-        n_kept = np.isin(topology.positions, old.positions, assume_unique=True).sum()
-        overlap = float(n_kept / (old.n_links + topology.n_links - n_kept))
-        self.last[path] = Rewiring(len(dropped), len(grown), overlap)
+        self.last[path] = Rewiring(len(dropped), len(grown), overlap(old, topology))
 
     def get_extra_state(self) -> torch.Tensor:
         """int64 ``(3,)``: seed, optimiser steps seen, rewirings done."""
@@ -258,8 +254,14 @@ def _require_fit(
         raise ValueError("recipe grows where another network reads: evidence must name that network's layers")
 
 
+_TAKEN = {"", *dir(nn.ModuleDict())}
+"""What a ``ModuleDict`` takes for no key."""
+
+
 def _key(path: str) -> str:
-    return path.replace(".", "/")  # no module's name may have a dot
+    """The layer's key in a ``ModuleDict``, which may have no dot."""
+    key = path.replace(".", "/")
+    return f"/{key}" if key in _TAKEN else key
 
 
 def evolve(
@@ -269,10 +271,17 @@ def evolve(
     *,
     targets: Sequence[nn.Module] = (),
     evidence: Mapping[str, Sequence[nn.Linear | SparseLinear]] | None = None,
+    layers: Collection[str] | None = None,
+    inputs: Collection[str] | None = None,
+    outputs: Collection[str] | None = None,
     seed: int | None = None,
+    name: str = "",
     **schedule: Any,
 ) -> Evolution:
     """Rewire a network's sparse layers while its optimiser trains it.
+
+    Give ``layers``, ``inputs`` and ``outputs`` as they were given to :func:`~siftrl.sparse.convert.sparsify`: a density that
+    falls then ends where the rule at its end, given to that function, would have started.
 
     Args:
         net: A network with sparse layers (see :func:`~siftrl.sparse.convert.sparsify`).
@@ -281,14 +290,20 @@ def evolve(
             layers have theirs already.
         targets: Target networks that follow the topology.
         evidence: See :class:`Evolution`.
+        layers: Names of the layers that share the links, in the order of the data's way through them, dense ones among them
+            too; the sparse ones are rewired. None: all linear and convolutional layers.
+        inputs: Names of the layers that read the network's input. None: the first layer.
+        outputs: Names of the layers that give its output. None: the last layer.
         seed: Of the draws. None: ``torch.initial_seed()``.
+        name: Goes before the layers' names in the draws' seeds, so that networks of the same make, such as twin critics,
+            draw apart.
         **schedule: Override the recipe's own schedule: ``period_updates=100``, ``fraction=0.3``, ``decay="cosine"`` …
 
     Returns:
         The evolution, attached. Add it to a module to have its counters in that module's ``state_dict``.
 
     Raises:
-        ValueError: If the network has no sparse layer, the name is unknown, or the recipe does not fit: see
+        ValueError: If the network has no sparse layer, a name is unknown, or the recipe does not fit: see
             :class:`Evolution`.
 
     Example:
@@ -303,15 +318,17 @@ def evolve(
         >>> evolution.n_rewirings
         2
     """
-    layers = sparse_layers(net)
-    if not layers:
+    budget = budget_layers(net, layers)
+    rewired = {path: layer for path, layer in budget.items() if isinstance(layer, SparseLayer)}
+    if not rewired:
         raise ValueError(f"net has no sparse layer to rewire, got {type(net).__name__}: call sparsify on it first")
     return Evolution(
-        layers,
+        rewired,
         optimizer,
         resolve(recipe, **schedule),
         targets=[sparse_layers(target) for target in targets],
-        specs=layer_specs(budget_layers(net)),
+        specs=layer_specs(budget, inputs, outputs),
         evidence=evidence,
         seed=seed,
+        name=name,
     )

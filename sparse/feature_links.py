@@ -88,9 +88,7 @@ def move_features(
     source = np.minimum(np.searchsorted(old.positions, wanted), old.n_links - 1)
     source[old.positions[source] != wanted] = -1
     carry = Carry(source, layer.weight.device)
-    relink(layer, topology, carry, optimizer)
-    for target in targets:
-        relink(target, topology, carry)
+    relink(layer, topology, carry, optimizer, targets)
 
 
 @torch.no_grad()
@@ -113,7 +111,11 @@ def redraw(
         centres: float64 ``(in_features,)``: where the new links of each feature are to give nothing: the biases take off
             what they do. None: 0.
         targets: Layers with the same links, which get the same values.
+
+    Raises:
+        ValueError: If there is a centre other than 0 and a layer without a bias.
     """
+    _require_biases((layer, *targets), centres)
     topology = layer.topology
     bound = 1.0 / np.sqrt(np.maximum(topology.fan_in(), 1))
     chosen = np.isin(topology.inputs, np.arange(topology.shape[1]) if features is None else features)
@@ -146,6 +148,9 @@ def standardise(
         centres: float64 ``(n,)``.
         targets: Layers with the same links, for which the same is done.
 
+    Raises:
+        ValueError: If there is a centre other than 0 and a layer without a bias.
+
     Example:
         >>> layer, x = SparseLinear(10, 4, density=0.5), torch.randn(3, 10)
         >>> expected = layer(2.0 * (x - 1.0))
@@ -153,10 +158,17 @@ def standardise(
         >>> bool(torch.isclose(layer(x), expected, atol=1e-5).all())
         True
     """
+    _require_biases((layer, *targets), centres)
     n_more = layer.in_features - len(gains)
     gains, centres = np.pad(gains, (0, n_more), constant_values=1.0), np.pad(centres, (0, n_more))
-    for each in (layer, *targets):
+    for each in dict.fromkeys((layer, *targets)):
         gain, centre = (torch.from_numpy(part).to(each.weight) for part in (gains, centres))
         each.weight *= gain[each.links.positions // each.out_features] if isinstance(each, SparseLinear) else gain
         if each.bias is not None:
             each.bias -= each(centre[None])[0] - each.bias
+
+
+def _require_biases(layers: Sequence[nn.Linear | SparseLinear], centres: np.ndarray | None) -> None:
+    """Raise ``ValueError`` where the biases that are to take off what the centres do are not there."""
+    if centres is not None and np.any(centres) and any(layer.bias is None for layer in layers):
+        raise ValueError(f"centres={np.asarray(centres).tolist()} must be 0 for layers without a bias, which shifts them")

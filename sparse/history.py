@@ -24,8 +24,8 @@ class LayerHistory(nn.Module):
     Attributes:
         n_start: int64 ``()``: links at the start, for a density that falls.
         tried: uint8 ``(ceil(size / 8),)``: a bit for each place, set where there ever was a link; empty unless needed.
-        sums: float ``(len(decays), size)``: weighted sums of the powers of the gradient of all places in the window so far;
-            empty outside of a window.
+        sums: float32, or float64 as the gradient, ``(len(decays), size)``: weighted sums of the powers of the gradient of
+            all places in the window so far; empty outside of a window.
         n_gradients: int64 ``()``: gradients in those sums.
     """
 
@@ -58,6 +58,8 @@ class LayerHistory(nn.Module):
 
     def add_gradient(self, gradient: torch.Tensor) -> None:
         """Take the gradient of all places, ``(size,)``, of one optimiser step into the window."""
+        # In half precision squares vanish, and a sum of many no longer grows.
+        gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
         if not self.n_gradients:
             self.sums = gradient.new_zeros(len(self._decays), gradient.numel())
         for power, (total, decay) in enumerate(zip(self.sums, self._decays, strict=True), start=1):

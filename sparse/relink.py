@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,13 @@ class Carry:
         return values[self.source].masked_fill_(self.grown, 0.0)
 
 
-def relink(layer: SparseLayer, topology: Topology, carry: Carry, optimizer: torch.optim.Optimizer | None = None) -> None:
+def relink(
+    layer: SparseLayer,
+    topology: Topology,
+    carry: Carry,
+    optimizer: torch.optim.Optimizer | None = None,
+    targets: Sequence[SparseLayer] = (),
+) -> None:
     """Replace a layer's links, its weights with them, and what an optimiser keeps for them.
 
     Where the number of links changes, a Parameter of another size takes the place of the weight, in the optimiser's
@@ -40,7 +47,13 @@ def relink(layer: SparseLayer, topology: Topology, carry: Carry, optimizer: torc
         topology: Its new links.
         carry: From the old links to the new ones.
         optimizer: Holds the weight, if any does. State tensors of the weight's shape follow the links, others stay.
+        targets: Layers with the same links, which follow; one that is the layer itself, or comes twice, moves once.
     """
+    for each in dict.fromkeys((layer, *targets)):
+        _relink(each, topology, carry, optimizer if each is layer else None)
+
+
+def _relink(layer: SparseLayer, topology: Topology, carry: Carry, optimizer: torch.optim.Optimizer | None) -> None:
     weight = layer.weight
     state = optimizer.state.get(weight, {}) if optimizer is not None else {}
     if topology.n_links == layer.n_links:

@@ -13,9 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from siftrl.sparse import Evolution, Recipe, SparseLinear, Topology, evolve, sparse_layers, sparsify
 from siftrl.sparse.convert import budget_layers, layer_specs
-from siftrl.sparse.density import Uniform
+from siftrl.sparse.density import ERK, Explicit, InputOnly, Uniform
 from siftrl.sparse.drop import GlobalMagnitude, Magnitude, RandomDrop, SetSigned, Taylor, WholeFeatures
 from siftrl.sparse.grow import EvidenceGrowth, GradientGrowth, MomentumGrowth, RandomGrowth
+from siftrl.sparse.history import LayerHistory
 from siftrl.sparse.layer import in_order_of_positions
 from siftrl.sparse.recipes import RECIPES, resolve
 from siftrl.sparse.schedules import Falling, Schedule
@@ -757,3 +758,150 @@ def test_the_counters_are_in_the_state_of_the_module_that_holds_them():
     assert run.state_dict()["evolution._extra_state"].tolist() == [0, 7, 2]
     assert isinstance(run.evolution, Evolution)
     assert not any(name.startswith("evolution.") for name, _ in run.named_parameters())
+
+
+# What evolve is told of the network
+
+
+class TwoInputs(nn.Module):
+    """A network of two first layers, and a layer beside them that no budget is for."""
+
+    def __init__(self):
+        super().__init__()
+        self.obs, self.goal, self.body = nn.Linear(30, 16), nn.Linear(40, 16), nn.Linear(32, 4)
+
+    def forward(self, x):
+        return self.body(torch.cat([self.obs(x[:, :30]), self.goal(x[:, 30:])], dim=1).relu())
+
+
+def fallen(net, optimizer, n_in, steps=4):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        net(torch.randn(6, n_in)).square().mean().backward()
+        optimizer.step()
+    return {name: layer.n_links for name, layer in sparse_layers(net).items()}
+
+
+@pytest.mark.parametrize(
+    ("make", "n_in", "start", "end", "told"),
+    [
+        (TwoInputs, 70, InputOnly(0.2), InputOnly(0.02), {"inputs": ["obs", "goal"]}),
+        (lambda: mlp(20, 32, 16, 3), 20, Uniform(1.0), ERK(0.1), {"layers": ["0", "2"]}),
+        (lambda: mlp(20, 32, 16, 3), 20, Uniform(0.9), Explicit({"output": 0.1}, 0.5), {"outputs": ["2"]}),
+    ],
+)
+def test_a_fall_ends_where_its_end_would_have_started(make, n_in, start, end, told):
+    torch.manual_seed(0)
+    net, schedule = make(), Schedule(period_updates=2, fraction=0.0, stop_updates=4)
+    other = copy.deepcopy(net)
+    sparsify(net, Falling(start, end), **told)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    recipe = Recipe(Falling(start, end), Magnitude(), RandomGrowth(), schedule)
+    evolve(net, optimizer, recipe, **told)
+    sparsify(other, end, **told)
+    assert fallen(net, optimizer, n_in) == {name: layer.n_links for name, layer in sparse_layers(other).items()}
+
+
+def test_only_the_named_layers_are_rewired():
+    run = Run(None)
+    before = topologies(run)
+    evolution = evolve(run.net, run.optimizer, targets=[run.target], layers=["2"], period_updates=1, fraction=0.5)
+    run.step().snapshot()
+    assert list(evolution.layers) == ["2"]
+    assert [old == new for old, new in zip(before, topologies(run), strict=True)] == [True, False, True]
+
+
+def test_twins_draw_apart_by_their_names():
+    def rewired(name):
+        run = Run(None)
+        evolve(run.net, run.optimizer, name=name, period_updates=1, fraction=0.5)
+        return topologies(run.step())
+
+    assert rewired("q0") == rewired("q0")
+    assert rewired("q0") != rewired("q1")
+
+
+@pytest.mark.parametrize("argument", ["layers", "inputs", "outputs"])
+def test_a_layer_that_is_not_there_is_named(argument):
+    run = Run(None)
+    with pytest.raises(ValueError, match=rf"{argument} must be one of 0, 2, 4, not '1'"):
+        evolve(run.net, run.optimizer, **{argument: ["1"]})
+
+
+@pytest.mark.parametrize("recipe", ["set", falling(stop_updates=3, period_updates=1)])
+def test_a_layer_that_targets_share_is_rewired_once(recipe):
+    def rewired(*targets):
+        run = Run(None, density=0.6)
+        targets = [nn.Sequential(*(run.net if target == "online" else run.target)) for target in targets]
+        schedule = {"period_updates": 1, "fraction": 0.3} if recipe == "set" else {}
+        evolve(run.net, run.optimizer, recipe, targets=targets, **schedule)
+        return run.step(3).everything()
+
+    alone, shared = rewired("target"), rewired("online", "target", "target", "online")
+    assert all(map(torch.equal, alone, shared))
+
+
+# Names of layers that a ModuleDict has for itself
+
+
+NAMES = ["keys", "values", "items", "update", "pop", "clear"]
+
+
+def test_layers_may_have_any_name_and_checkpoints_go_on():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Module()
+            for name in NAMES:
+                setattr(self, name, nn.Linear(8, 8))
+                setattr(self.inner, name, nn.Linear(8, 8))
+
+    def run(seed, steps, state=None):
+        torch.manual_seed(seed)
+        net = sparsify(Net(), Uniform(0.3))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+        evolution = evolve(net, optimizer, "itop", period_updates=1, fraction=0.3)
+        module = nn.ModuleDict({"net": net, "evolution": evolution})
+        if state is not None:
+            module.load_state_dict(state)
+        for _ in range(steps):
+            optimizer.step()
+        return module.state_dict()
+
+    straight, resumed = run(0, 4), run(1, 2, run(0, 2))
+    assert len([key for key in straight if key.endswith("tried")]) == 2 * len(NAMES)
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(straight[key], resumed[key]) for key in straight)
+
+
+def test_a_layer_may_be_a_network():
+    layer = SparseLinear(20, 8, density=0.9)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
+    before = layer.topology.positions
+    evolution = evolve(layer, optimizer, falling(stop_updates=2), targets=[copy.deepcopy(layer)])
+    for _ in range(2):
+        optimizer.step()
+    assert layer.n_links == 16
+    assert set(layer.topology.positions) < set(before)
+    evolution.load_state_dict(evolution.state_dict())
+
+
+def test_other_names_are_saved_as_they_were():
+    net = nn.ModuleDict({"inner": nn.Sequential(SparseLinear(4, 4, 0.5))})
+    evolution = evolve(net, torch.optim.SGD(net.parameters()), "itop")
+    assert list(evolution.state_dict()) == ["_extra_state", "history.inner/0.tried"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sums_of_gradients_in_half_precision_are_kept_in_float32(dtype):
+    layer = SparseLinear(4, 4, density=0.5, dtype=dtype)
+    history = LayerHistory(layer, Recipe(Uniform(0.5), Magnitude(), MomentumGrowth(decays=(1.0, 1.0)), Schedule()))
+    gradient = torch.full((16,), 1e-4, dtype=dtype)  # its square is nothing in float16
+    for _ in range(1000):
+        history.add_gradient(gradient)
+    mean, square = history.close_window()
+    expected = gradient[0].item()
+    assert mean == pytest.approx(expected, rel=1e-3)
+    assert square == pytest.approx(expected**2, rel=1e-3)
+    history.add_gradient(gradient.double())
+    assert history.sums.dtype == torch.float64

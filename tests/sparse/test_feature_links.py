@@ -150,3 +150,30 @@ def test_a_standardised_layer_reads_features_less_their_centres_times_their_gain
     np.testing.assert_allclose(layer(x).detach(), expected.detach(), rtol=1e-4, atol=1e-3)
     assert torch.equal(layer.weight, target.weight)
     assert torch.equal(layer.bias, target.bias)
+
+
+def test_a_target_that_is_the_layer_itself_or_comes_twice_is_changed_once():
+    alone, target, _ = trained(10, 4, 0.5)
+    shared, twice = copy.deepcopy(alone), copy.deepcopy(target)
+    for layer, targets in ((alone, [target]), (shared, [shared, twice, twice])):
+        move_features(layer, np.array([1, 2, 5]), np.array([2, 7, 1]), targets=targets)
+        redraw(layer, np.random.default_rng(0), features=np.array([5]), centres=np.ones(10), targets=targets)
+        standardise(layer, np.full(10, 3.0), np.ones(10), targets=targets)
+    for one, other in ((alone, shared), (target, twice)):
+        torch.testing.assert_close(dict(one.named_parameters()), dict(other.named_parameters()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("without", ["layer", "target"])
+def test_centres_are_refused_where_no_bias_can_take_them_off(without):
+    layer, target = (SparseLinear(10, 4, 0.5, bias=name != without, seed=0) for name in ("layer", "target"))
+    before = layer.weight.clone()
+    ones, none = np.ones(10), np.zeros(10)
+    with pytest.raises(ValueError, match=r"centres=\[1\.0, .* must be 0 for layers without a bias"):
+        redraw(layer, np.random.default_rng(0), centres=ones, targets=[target])
+    with pytest.raises(ValueError, match=r"centres=\[1\.0, .* must be 0 for layers without a bias"):
+        standardise(layer, 2 * ones, ones, targets=[target])
+    assert torch.equal(layer.weight, before)
+    standardise(layer, 2 * ones, none, targets=[target])
+    assert torch.equal(layer.weight, 2 * before)
+    redraw(layer, np.random.default_rng(0), centres=none, targets=[target])
+    assert torch.equal(layer.weight, target.weight)
