@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from siftrl.training.config import RunConfig
 from siftrl.training.device import spin_briefly
+from siftrl.training.divergence import Diverged
 from siftrl.training.options import OptionParser
 from siftrl.training.resume import ForeignStateError
 
@@ -48,8 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: the arguments; ``None`` takes the process's own.
 
     Returns:
-        0 after a whole run, 1 where the disk or the memory failed it, 2 for wrong input, 128 + the signal's number after
-        Ctrl-C or a termination request.
+        0 after a whole run, 1 where the disk or the memory failed it or training diverged, 2 for wrong input, 128 + the
+        signal's number after Ctrl-C or a termination request.
     """
     # Installed as siftrl-train, or run as a file: messages show the command that works for this user.
     installed = Path(sys.argv[0]).stem == "siftrl-train"
@@ -63,6 +64,12 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{prog}: error: {error}. Training has not begun.", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"{prog}: error: memory ran out: {error}. Training has not begun.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{prog}: stopped before training began, nothing was written.", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -77,6 +84,12 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError as error:
         print(f"{prog}: error: memory ran out: {error}. What was saved before is whole.", file=sys.stderr)
         return 1
+    except Diverged as error:
+        print(f"{prog}: error: {error}. What was saved before is whole.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped at once, nothing more was saved. What was saved before is whole.", file=sys.stderr)
+        return 128 + signal.SIGINT
     state = "Trained for" if outcome.stopped_by is None else "Stopped after"
     print(f"{state} {outcome.num_timesteps:,} environment steps. The model is {outcome.folder / 'model.zip'}")
     print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {outcome.folder}")

@@ -236,6 +236,37 @@ def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(tmp_path):
     assert not [path for path in folder.iterdir() if path.suffix == ".tmp"]
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (OSError(28, "No space left on device", "x.zip"), 1, "[Errno 28] No space left on device: 'x.zip'"),
+        (MemoryError("2 GB"), 1, "memory ran out: 2 GB."),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+@pytest.mark.parametrize("where", ["siftrl.training.run.Run.record", "siftrl.training.run.Run.carry_out"])
+def test_what_fails_a_run_is_one_sentence(where, error, code, sentence, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(where, fail)
+    assert main([*QUICK, "-n", "10", "-f", str(tmp_path / "logs")]) == code
+    errors = capsys.readouterr().err
+    assert errors.startswith("python train.py: ")
+    assert sentence in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_run_that_diverges_is_one_sentence(tmp_path, capsys):
+    argv = [*QUICK, "-n", "200", "--learning-rate", "1e3", "--eval-freq", "0", "-f", str(tmp_path)]
+    assert main(argv) == 1
+    errors = capsys.readouterr().err
+    assert "error: training has diverged, as was noticed after 10" in errors
+    assert "learning-rate must be smaller than 1000. What was saved before is whole." in errors
+    assert len(errors.splitlines()) == 1
+    assert not list(tmp_path.rglob("model.zip"))
+
+
 def test_help_loads_no_torch_and_names_every_preset():
     code = """if True:
         import sys

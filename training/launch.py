@@ -117,8 +117,8 @@ class RunProcess:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """``None`` while the run goes on; then 0 if it is finished, 1 if the disk failed it, 2 if it could not be carried
-        out, and 128 + the number of the signal that stopped or killed it."""
+        """``None`` while the run goes on; then 0 if it is finished, 1 if disk or memory failed it or it diverged, 2 if it
+        could not be carried out, and 128 + the number of the signal that stopped or killed it."""
         return _exit_code(self._process.poll())
 
     def wait(self, timeout: float | None = None) -> int:

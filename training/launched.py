@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 
 from .config import RunConfig
 from .device import spin_briefly
+from .divergence import Diverged
 from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, FEATURES, MODEL, FolderLock, events_folder
 from .journals import EVENTS, MONITORS
 from .launch import experiment
 from .options import spelling
 from .progress import PROGRESS, checkpoints, is_finished, write_steps
+from .resume import ForeignStateError
 
 if TYPE_CHECKING:
     from .run import Run
@@ -53,13 +55,28 @@ def main(folder: Path) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (OSError, MemoryError) as error:
+        return _failed(folder, error)
     try:
         with _noting_steps(run):
             outcome = run.carry_out()
-    except OSError as error:
-        print(f"error: cannot write to {folder}: {error}. What was saved before is whole.", file=sys.stderr)
-        return 1
+    except ForeignStateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (OSError, MemoryError, Diverged) as error:
+        return _failed(folder, error)
+    except KeyboardInterrupt:
+        print("stopped at once, nothing more was saved. What was saved before is whole.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
+
+
+def _failed(folder: Path, error: Exception) -> int:
+    what = f"cannot write to {folder}: {error}" if isinstance(error, OSError) else str(error)
+    if isinstance(error, MemoryError):
+        what = f"memory ran out: {error}"
+    print(f"error: {what}. What was saved before is whole.", file=sys.stderr)
+    return 1
 
 
 class _Attended:

@@ -24,6 +24,7 @@ from .atomic import atomic_write_text, remove_leftovers
 from .checkpoint import Checkpoint, PeriodicCheckpoint, newest_checkpoint, save_checkpoint
 from .config import RunConfig
 from .device import resolve_device, set_threads
+from .divergence import Diverged, check_weights
 from .environments import check_continuous, evaluation_seed, make_vec_env, relevant_features
 from .evaluation import PeriodicEvaluation
 from .feature_recorder import FeatureRecorder
@@ -32,7 +33,7 @@ from .journals import EVENTS, MONITORS, cut_back
 from .memory import check_fits, human_bytes
 from .origin import Origin
 from .permutation import PermutationDriver, current_permutation
-from .resume import resumed_config
+from .resume import ForeignStateError, resumed_config
 from .run_state import AtTrainingStart, restore_run, run_state
 from .stopping import StopOnRequest, Stopped, StopRequest
 from .tensorboard import write_options
@@ -186,8 +187,13 @@ class Run:
             save=lambda path: save_model(self.agent, path, self.provenance()),
             stop=self.stop,
             announce=self._announce,
-            observe=self.recorder.record,
+            observe=self._observe,
         )
+
+    def _observe(self) -> None:
+        # Before the evaluation is recorded.
+        check_weights(self.agent)
+        self.recorder.record()
 
     def record(self, command: str) -> None:
         """Write ``config.json``, add to ``command.txt``, open the TensorBoard log, and write a new run's options to it."""
@@ -232,7 +238,13 @@ class Run:
             print(f"Nothing will be learnt: updates start after {self.agent.learning_starts:,} steps (raise -n).\n")
 
     def carry_out(self) -> Outcome:
-        """Train to the end, or to the first Ctrl-C, and save."""
+        """Train to the end, or to the first Ctrl-C, and save.
+
+        Raises:
+            Diverged: where there is nothing to save any more; what was saved before is whole.
+            ForeignStateError: where the checkpoint to go on from is that of another run.
+            OSError: where the disk fails.
+        """
         # Only a reset brings the feature order that is due; evaluation starts from a seed of its own each time anyway.
         self.evaluation_env.reset()
         before = filter_report(self.agent, relevant_features(self.evaluation_env))
@@ -262,6 +274,12 @@ class Run:
             for callback in bar:
                 callback.on_training_end()
             return False
+        except (Diverged, ForeignStateError, OSError, MemoryError):
+            raise
+        except Exception:
+            # What is no number fails anywhere: in a distribution, in a physics engine.
+            check_weights(self.agent)
+            raise
         return True
 
     def _callbacks(self) -> list[BaseCallback]:
@@ -293,7 +311,9 @@ class Run:
         """Write the model, and the checkpoint from which the run can go on.
 
         Raises:
+            Diverged: where the weights are no finite numbers.
             OSError: where the disk fails; what was saved before is whole.
         """
+        check_weights(self.agent)
         save_model(self.agent, self.folder / MODEL, self.provenance())
         save_checkpoint(self.folder, self.agent, self.provenance(), run_state(self, finished))
