@@ -44,7 +44,8 @@ examples:
 25 000, too, but not SB3's 100). eval-freq shrinks as far as it must for ten evaluations, and X of each part's seeds,
 rounded up, are kept. Scaled runs have folders of their own.
 
-A study writes to <folder>/<name>/: the runs, results.csv (a row for each evaluation) and summary.md, both every few minutes.
+A study writes to <folder>/<name>/: the runs, results.csv (a row for each evaluation) and summary.md, both every few minutes
+and of all its runs, whichever of them a call carries out; results-X.csv and summary-X.md with --scale X.
 """
 
 _WHAT, _WHERE = "what", "where and how"
@@ -159,13 +160,14 @@ def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Option
     from ..training.stopping import StopRequest
     from .cluster import connect
     from .driver import Sweep
-    from .results import write_results
+    from .results import counting_runs, results_path, write_results
     from .table import LiveTable
 
     written = time.monotonic()
 
     def write() -> None:
-        write_results(study, runs, parent)
+        # A call that carries out some runs leaves those of the others in the results.
+        write_results(study, counting_runs(study, options.scale, parent), parent, options.scale)
         if record is not None:
             record.add(runs, parent)
 
@@ -184,15 +186,15 @@ def _sweep(study: Study, runs: Sequence[StudyRun], parent: Path, options: Option
                 table.say(f"{len(sweep.jobs)} runs in {parent}, {cluster.slots()} at a time")
                 sweep.carry_out(lambda: stop.signal is not None, watch)
             write()
-    return _report(sweep, parent, stop.signal)
+    return _report(sweep, results_path(parent, options.scale), stop.signal)
 
 
-def _report(sweep: Sweep, parent: Path, stopped_by: int | None) -> int:
+def _report(sweep: Sweep, results: Path, stopped_by: int | None) -> int:
     from .driver import DONE, FAILED
 
     for job in sweep.of(FAILED):
         print(f"failed: {job.run.label}, {job.folder}:\n{job.reason}", file=sys.stderr)
-    print(f"{len(sweep.of(DONE))} of {len(sweep.jobs)} runs are finished. Results: {parent / 'results.csv'}")
+    print(f"{len(sweep.of(DONE))} of {len(sweep.jobs)} runs are finished. Results: {results}")
     if stopped_by is not None:
         print("Stopped; the same command goes on.")
         return 128 + stopped_by

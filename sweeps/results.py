@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .study import Study, StudyRun
 
 RESULTS = "results.csv"
 SUMMARY = "summary.md"
+_ALL = sys.maxsize
 
 
 def evaluations(folder: Path) -> list[tuple[int, float, float]]:
@@ -28,23 +30,44 @@ def evaluations(folder: Path) -> list[tuple[int, float, float]]:
     return []
 
 
-def write_results(study: Study, runs: Sequence[StudyRun], parent: Path) -> None:
+def results_path(parent: Path, scale: float = 1.0, name: str = RESULTS) -> Path:
+    """Where the results of a study at this scale stand.
+
+    Example:
+        >>> print(results_path(Path("x")).name, results_path(Path("x"), 0.02).name)
+        results.csv results-0.02.csv
+    """
+    return parent / name if scale == 1 else (parent / name).with_stem(f"{Path(name).stem}-{scale}")
+
+
+def counting_runs(study: Study, scale: float, parent: Path) -> list[StudyRun]:
+    """The runs that a study's results are of, whichever of them a call carries out: all parts and methods.
+
+    Of each part's seeds, those that the scale keeps and all that have begun.
+    """
+    kept = {(run.method, run.config) for run in study.runs(scale)}
+    every = study.runs(scale, seeds=_ALL)
+    return [run for run in every if (run.method, run.config) in kept or run.folder(parent).exists()]
+
+
+def write_results(study: Study, runs: Sequence[StudyRun], parent: Path, scale: float = 1.0) -> None:
     """Write ``results.csv`` and ``summary.md`` into the study's folder, each whole or not at all.
 
     Args:
         study: the study.
         runs: those of its runs that count; one that several parts share has rows in each of them.
         parent: the study's folder, where they have theirs.
+        scale: of the runs; a scaled study's results have names of their own, such as ``results-0.02.csv``.
 
     Raises:
         OSError: where the disk fails.
     """
     rows = list(_rows(study, runs, parent))
     columns = ["part", "method", *study.axes, "step", "mean_return", "std_return"]
-    write_rows(parent / RESULTS, columns, rows)
+    write_rows(results_path(parent, scale), columns, rows)
     finished = [run for run in runs if is_finished(run.folder(parent))]
     summary = _summary(study, list(_rows(study, finished, parent)), len(finished), len(runs))
-    atomic_write_text(parent / SUMMARY, summary)
+    atomic_write_text(results_path(parent, scale, SUMMARY), summary)
 
 
 def _rows(study: Study, runs: Iterable[StudyRun], parent: Path) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 from siftrl.sweeps.command import main
@@ -176,6 +179,31 @@ def test_what_is_finished_is_listed_and_not_run_again(path, tmp_path, capsys):
     ]
     assert total == "2 runs, 0 of them finished; 600 environment steps, 600 of them in open runs"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        (["--parts", "shared"], RESULTS),
+        (["--methods", "anf", "--seeds", "1"], RESULTS),
+        (["--scale", "0.5"], "results-0.5.csv"),
+    ],
+)
+def test_a_part_of_a_study_leaves_the_rows_of_the_rest(path, tmp_path, monkeypatch, choice, name):
+    study, parent = Study.from_file(path), tmp_path / "tiny"
+    for run in study.runs():
+        run.folder(parent).mkdir(parents=True)
+        np.savez(run.folder(parent) / "evaluations.npz", timesteps=[300], results=[[1.0]])
+    monkeypatch.setattr(
+        "siftrl.sweeps.cluster.connect", lambda *_: nullcontext(SimpleNamespace(start=None, slots=lambda: 0))
+    )
+    monkeypatch.setattr("siftrl.sweeps.driver.Sweep.carry_out", lambda *_: None)
+    write_results(study, study.runs(), parent)
+    before = (parent / RESULTS).read_bytes()
+    assert before.count(b"\n") == 1 + 8 + 2
+    assert main([str(path), "--folder", str(tmp_path), *choice]) == 0
+    assert (parent / RESULTS).read_bytes() == before
+    assert (parent / name).exists()
 
 
 BAD_INPUT = [

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 from siftrl.sweeps import results
-from siftrl.sweeps.results import RESULTS, SUMMARY, evaluations, write_results
+from siftrl.sweeps.results import RESULTS, SUMMARY, counting_runs, evaluations, write_results
 from siftrl.sweeps.study import Part, Study
 
 PARTS = (
@@ -48,6 +48,26 @@ def test_a_folder_without_evaluations_has_none(tmp_path):
     assert evaluations(tmp_path / "nowhere") == []
     (tmp_path / "evaluations.npz").write_text("half of one")
     assert evaluations(tmp_path) == []
+
+
+def test_a_scaled_study_has_files_of_its_own(study, tmp_path):
+    write_results(study, study.runs(), tmp_path)
+    before = (tmp_path / RESULTS).read_bytes()
+    runs = study.runs(0.1)
+    play(runs[0].folder(tmp_path))
+    write_results(study, runs, tmp_path, 0.1)
+    assert (tmp_path / RESULTS).read_bytes() == before
+    assert len(read(tmp_path / "results-0.1.csv")) == 2 * len(runs[0].parts)
+    assert (tmp_path / "summary-0.1.md").exists()
+
+
+def test_all_that_has_begun_counts(study, tmp_path):
+    assert counting_runs(study, 1.0, tmp_path) == study.runs()
+    assert len(counting_runs(study, 0.5, tmp_path)) == len(study.runs(0.5)) < len(study.runs(0.5, seeds=2))
+    begun = study.runs(0.5, seeds=2)[-1]
+    play(begun.folder(tmp_path))
+    assert len(counting_runs(study, 0.5, tmp_path)) == len(study.runs(0.5)) + 1
+    assert begun in counting_runs(study, 0.5, tmp_path)
 
 
 def test_tables_are_of_finished_runs(study, tmp_path, monkeypatch):
