@@ -88,9 +88,17 @@ class PeriodicEvaluation(BaseCallback):
         return {"evaluations": evaluations, "best": self.best, "periods": self._periods}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`get_state`."""
+        """Go on from a state of :meth:`get_state`, and write it to ``evaluations.npz``, which may tell of later steps.
+
+        Raises:
+            OSError: where the disk fails.
+        """
         self.history = [(steps, Episodes(tuple(r), tuple(lengths))) for steps, r, lengths in state["evaluations"]]
         self.best, self._periods = state["best"], state["periods"]
+        if self.history:
+            self._write()
+        else:
+            (self.folder / EVALUATIONS).unlink(missing_ok=True)
 
     def _on_training_start(self) -> None:
         self._periods = self.model.num_timesteps // self.every
@@ -119,13 +127,7 @@ class PeriodicEvaluation(BaseCallback):
 
     def _record(self, played: Episodes) -> None:
         self.history.append((self.model.num_timesteps, played))
-        with atomic_write(self.folder / EVALUATIONS) as file:
-            np.savez(
-                file,
-                timesteps=[steps for steps, _ in self.history],
-                results=[episodes.returns for _, episodes in self.history],
-                ep_lengths=[episodes.lengths for _, episodes in self.history],
-            )
+        self._write()
         mean = float(np.mean(played.returns))
         self.logger.record("eval/mean_reward", mean)
         self.logger.record("eval/final_return", self._final_return())
@@ -138,6 +140,15 @@ class PeriodicEvaluation(BaseCallback):
             self.best = mean
             self.save(self.folder / BEST_MODEL)
         self.announce(f"{self.model.num_timesteps:>12,} steps: {played}{'  (best so far)' if is_best else ''}")
+
+    def _write(self) -> None:
+        with atomic_write(self.folder / EVALUATIONS) as file:
+            np.savez(
+                file,
+                timesteps=[steps for steps, _ in self.history],
+                results=[episodes.returns for _, episodes in self.history],
+                ep_lengths=[episodes.lengths for _, episodes in self.history],
+            )
 
     def _final_return(self) -> float:
         """The mean of the last tenth of the evaluations so far; at the end of a run, its final return."""

@@ -62,9 +62,10 @@ class FeatureRecorder(BaseCallback):
         return {"n_seen": self._n_seen, "file": np.frombuffer(self._content, np.uint8)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of :meth:`get_state`, once training has started, with the same networks.
+        """Go on from a state of :meth:`get_state`, once training has started, with the same networks, and write its file.
 
         Raises:
+            OSError: where the disk fails.
             ValueError: where it is that of other networks.
         """
         n_seen, content = state["n_seen"], state["file"].tobytes()
@@ -76,6 +77,10 @@ class FeatureRecorder(BaseCallback):
         if type(n_seen) is not int or len(self._kept(n_seen)) != n_kept:
             raise ValueError(f"the feature history does not hold what is kept of {n_seen!r} records")
         self.history, self._n_seen, self._content = history, n_seen, content
+        if content:
+            self._write()
+        else:
+            (self.folder / FEATURES).unlink(missing_ok=True)
 
     def _on_step(self) -> bool:
         return True
@@ -91,9 +96,12 @@ class FeatureRecorder(BaseCallback):
         rows = np.flatnonzero(np.isin(numbers, self._kept(self._n_seen)))
         self.history = new if self.history is None else self.history.followed_by(new).rows(rows)
         self._content = self.history.to_bytes()
+        self._write()
+        write_features(self.logger, self.history)
+
+    def _write(self) -> None:
         with atomic_write(self.folder / FEATURES) as file:
             file.write(self._content)
-        write_features(self.logger, self.history)
 
     def _kept(self, n_seen: int) -> list[int]:
         n_features = self.model.observation_space.shape[0]

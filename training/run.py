@@ -78,7 +78,8 @@ def prepare(config: RunConfig, *, command: str = "", origin: Origin | None = Non
 def resume(given: dict[str, Any], *, command: str = "", lock: FolderLock | None = None) -> Run:
     """Prepare a stopped run to go on in its folder, from its newest intact checkpoint, as if it had never stopped.
 
-    What it wrote after that checkpoint will be written again; until then it is gone.
+    What it wrote after that checkpoint will be written again; until then it is gone, but for ``best_model.zip``, which may
+    be of a later step.
 
     Args:
         given: the options on the command line; ``trained_agent`` names a folder.

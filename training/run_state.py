@@ -49,9 +49,12 @@ def restore_run(run: Run, state: dict[str, Any]) -> None:
 
     Raises:
         ForeignStateError: where it is the state of another run, or forged.
+        OSError: where the disk fails.
     """
     try:
         _restore(run, state)
+    except OSError:
+        raise
     except Exception as error:
         # Foreign content raises anything.
         reason = f"{type(error).__name__}: {error}"

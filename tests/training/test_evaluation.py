@@ -108,6 +108,20 @@ def test_the_last_step_is_evaluated_although_none_follows(tmp_path):
     assert [steps for steps, _ in callback.history] == [10]
 
 
+def test_what_a_state_does_not_know_is_gone_from_the_file(tmp_path):
+    callback = make_callback(tmp_path)
+    states = [callback.get_state()]
+    for _ in range(2):
+        make_model(1).learn(10, callback=callback)
+        states.append(callback.get_state())
+    later = make_callback(tmp_path)
+    later.set_state(json.loads(json.dumps(states[1])))
+    with np.load(tmp_path / "evaluations.npz") as evaluations:
+        assert list(evaluations["timesteps"]) == [10]
+    later.set_state(states[0])
+    assert not (tmp_path / "evaluations.npz").exists()
+
+
 def test_evaluations_go_on_from_a_state(tmp_path):
     callback = make_callback(tmp_path)
     model = make_model(1).learn(20, callback=callback)
