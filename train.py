@@ -101,6 +101,8 @@ def main(argv: list[str] | None = None) -> int:
 def _prepare(given: dict[str, Any], command: str) -> Run:
     # Options are checked first, and torch is loaded only for those that pass: --help and typos answer at once.
     config, trained_agent = RunConfig(**given), given.get("trained_agent")
+    if trained_agent is None:
+        config.check_new()
     from siftrl.training.run import prepare, resume
 
     if trained_agent is None:

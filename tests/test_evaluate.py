@@ -51,6 +51,18 @@ def test_the_figures_are_complete_and_consistent(run, tmp_path, capsys):
     assert "Return over 3 episodes" in output
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--noise-std", "2"), ("--noise-distribution", "uniform"), ("--noise-std", "0")]
+)
+def test_other_noise_where_there_is_none_is_refused(flag, value, tmp_path, capsys):
+    path = tmp_path / "bare.zip"
+    sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=10, policy_kwargs={"net_arch": [4]}).save(path)
+    assert main([str(path), "--env", "Pendulum-v1", flag, value]) == 2
+    errors = capsys.readouterr().err
+    assert f"{flag[2:]} must be left out for {path}: its task, Pendulum-v1, has no noise features." in errors
+    assert len(errors.splitlines()) == 1
+
+
 def test_it_plays_the_episodes_of_the_runs_own_evaluation(run, tmp_path):
     figures = evaluate(tmp_path, run / "best_model.zip", "--episodes", 2, "--seed", 4)
     with np.load(run / "evaluations.npz") as evaluations:

@@ -25,6 +25,7 @@ from .environments import evaluation_seed, make_vec_env, relevant_features
 from .evaluation import Episodes, evaluate
 from .folder import find_model
 from .foreign_env import require_named
+from .options import spelling
 from .permutation import current_permutation
 from .video import FirstEpisode, check_video, use_offscreen_gl, write_video
 
@@ -181,7 +182,7 @@ def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) ->
     """Arguments of :func:`siftrl.envs.make_ene` for the environment to play: as trained, but for what was wished.
 
     Raises:
-        ValueError: where neither the model nor the wishes name a task.
+        ValueError: where neither the model nor the wishes name a task, and for other noise where there is none.
     """
     if provenance is not None:
         if wishes.env is None:
@@ -200,6 +201,10 @@ def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) ->
         "render_mode": None if wishes.video is None else "rgb_array",
     }
     environment.update({name: value for name, value in changes.items() if value is not None})
+    for name in ("noise_std", "noise_distribution"):
+        if changes[name] is not None and not environment["noise_fraction"]:
+            task = environment["env_id"]
+            raise ValueError(f"{spelling(name)} must be left out for {path}: its task, {task}, has no noise features.")
     is_permuted = environment.get("permute") or environment.get("permute_every")
     if wishes.permutation is not None and not is_permuted:
         # Orders exist only in a permuted environment; this one changes its order never by itself, and starts with its own.

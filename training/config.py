@@ -221,6 +221,22 @@ class RunConfig:
         if self.noise_distribution != "autoregressive" and self.noise_correlation != type(self).noise_correlation:
             raise ValueError(f"noise-correlation is that of autoregressive noise, and this is {self.noise_distribution}.")
 
+    def check_new(self) -> None:
+        """Check what a new run alone must satisfy: no option is given that nothing would come of.
+
+        Runs of earlier versions, and studies whose methods have options for some of their tasks, may hold such options.
+
+        Raises:
+            ValueError: naming the option, and what it needs.
+        """
+        if self.on_permute != type(self).on_permute and self.permute_every is None:
+            raise ValueError(f"on-permute {self.on_permute} is about new orders, and needs --permute-every to bring them.")
+        is_permuted = self.permute or self.permute_every is not None
+        if self.permutation_seed != type(self).permutation_seed and not is_permuted:
+            raise ValueError(
+                f"permutation-seed {self.permutation_seed} is that of the orders, and needs --permute or --permute-every."
+            )
+
     def epsilon(self) -> dict[str, float] | None:
         """The Erdős-Rényi factors that are given, by role of a layer; None where there are none."""
         factors = {"input": self.input_epsilon, "hidden": self.hidden_epsilon}

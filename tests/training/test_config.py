@@ -65,6 +65,15 @@ def test_the_table_of_values_is_complete():
     assert all(OTHER_VALUES[field.name] != field.default for field in FIELDS)
 
 
+def test_options_that_need_others_are_refused_in_new_runs_alone():
+    for options in ({"on_permute": "clear"}, {"permutation_seed": 1}, {"permute": True, "on_permute": "remap"}):
+        config = RunConfig(**options)
+        with pytest.raises(ValueError, match="needs --permute"):
+            config.check_new()
+    for options in ({}, {"permute": True, "permutation_seed": 1}, {"permute_every": 9, "on_permute": "clear"}):
+        RunConfig(**options).check_new()
+
+
 def test_threads_may_be_torchs_own_number_as_in_runs_of_earlier_versions():
     assert RunConfig.from_dict({**RunConfig().to_dict(), "threads": None}).threads is None
     with pytest.raises(ValueError, match="n-envs must be of type int, not None"):
