@@ -34,7 +34,7 @@ def read_study(path: Path) -> Study:
         ValueError: where it cannot be read or says something that is not possible: what, and in which table.
     """
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         siblings = [other.name for other in path.parent.glob("*.toml")]
         raise ValueError(f"cannot read {path}: {error.strerror}.{did_you_mean(path.name, siblings)}") from error

@@ -17,7 +17,8 @@ def journal_sizes(folder: Path, pattern: str) -> dict[str, int]:
     """Bytes of each journal in ``folder``, by name, once they have all reached the disk."""
     sizes = {}
     for path in sorted(folder.glob(pattern)):
-        with path.open("rb") as file:
+        # Windows brings to the disk only what is open for writing.
+        with path.open("r+b") as file:
             os.fsync(file.fileno())
             sizes[path.name] = file.seek(0, os.SEEK_END)
     return sizes

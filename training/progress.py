@@ -66,5 +66,5 @@ def steps_done(folder: Path) -> int:
         0
     """
     with contextlib.suppress(*_UNREADABLE):
-        return int(json.loads((folder / PROGRESS).read_text())["steps"])
+        return int(json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["steps"])
     return checkpoint_steps(newest[0]) if (newest := checkpoints(folder)) else 0

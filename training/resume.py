@@ -60,6 +60,6 @@ def _with_whole_path(options: dict[str, Any]) -> dict[str, Any]:
 
 def _read_config(path: Path) -> RunConfig:
     try:
-        return RunConfig.from_dict(json.loads(path.read_text())["config"])
+        return RunConfig.from_dict(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"cannot read the options of the run, {path}: {error}") from error

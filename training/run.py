@@ -209,7 +209,7 @@ class Run:
         }
         atomic_write_text(self.folder / CONFIG, json.dumps(description, indent=2, default=repr) + "\n")
         commands = self.folder / COMMAND
-        earlier = commands.read_text() if commands.exists() else ""
+        earlier = commands.read_text(encoding="utf-8") if commands.exists() else ""
         atomic_write_text(commands, f"{earlier}{command}\n")
         formats = ["tensorboard", "stdout"] if self.config.verbose > 1 else ["tensorboard"]
         try:

@@ -65,4 +65,4 @@ def compare(
 def last_comparison(folder: Path) -> Comparison | None:
     """The comparison that was made last in ``folder``, if any."""
     path = folder / COMPARISON
-    return Comparison(**json.loads(path.read_text())) if path.exists() else None
+    return Comparison(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

@@ -127,7 +127,7 @@ def read_plan(folder: Path) -> Plan:
         ValueError: where there is none.
     """
     try:
-        return Plan.from_dict(json.loads((folder / PLAN).read_text()))
+        return Plan.from_dict(json.loads((folder / PLAN).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ValueError(f"there is no search in {folder}.") from None
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -68,3 +68,11 @@ def test_a_file_that_is_not_there_is_answered_with_the_closest(tmp_path):
         ValueError, match=r"cannot read .*stdy\.toml: No such file or directory\. Did you mean study\.toml\?"
     ):
         Study.from_file(tmp_path / "stdy.toml")
+
+
+def test_a_study_file_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):
+    path = tmp_path / "study.toml"
+    path.write_bytes("name = 'Erdős'\n[methods.a]\n[[parts]]\nname = 'Rényi'\n".encode())
+    monkeypatch.setattr("io.text_encoding", lambda encoding, _level=2: encoding or "ascii")
+    study = Study.from_file(path)
+    assert (study.name, study.parts[0].name) == ("Erdős", "Rényi")
