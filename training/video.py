@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import sys
 from collections.abc import Iterable
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from .atomic import atomic_write
 from .environments import relevant_features
 
 _GIF_FRAMES_PER_SECOND = 25
@@ -121,7 +123,7 @@ def follow(env: VecEnv) -> None:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: float, *, full_size: bool = False) -> None:
-    """Write frames to ``path`` at the speed of the task; a gif at about 25 frames a second.
+    """Write frames to ``path`` at the speed of the task, whole or not at all; a gif at about 25 frames a second.
 
     Args:
         path: the file, .gif or .mp4.
@@ -129,25 +131,33 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: flo
         frames_per_second: of the task.
         full_size: keep a gif's frames as they are, instead of halving them.
     """
-    if path.suffix.lower() == ".gif":
-        _write_gif(path, frames, frames_per_second, 1 if full_size else 2)
-        return
+    with atomic_write(path) as file:
+        if path.suffix.lower() == ".gif":
+            _write_gif(file, frames, frames_per_second, 1 if full_size else 2)
+        else:
+            _write_mp4(file, frames, frames_per_second)
+
+
+def _write_mp4(file: BinaryIO, frames: Iterable[np.ndarray], frames_per_second: float) -> None:
     import imageio.v2
 
-    with imageio.v2.get_writer(path, fps=frames_per_second) as video:
+    with imageio.v2.get_writer(file, ".mp4", fps=frames_per_second) as video:
         for frame in frames:
             video.append_data(frame)
 
 
-def _write_gif(path: Path, frames: Iterable[np.ndarray], frames_per_second: float, shrink: int) -> None:
+def _write_gif(file: BinaryIO, frames: Iterable[np.ndarray], frames_per_second: float, shrink: int) -> None:
     from PIL import Image
 
     stride = max(1, round(frames_per_second / _GIF_FRAMES_PER_SECOND))
     # Without dithering, whose dots change from frame to frame: they would double the file.
-    pictures = (
+    pictures = [
         Image.fromarray(frame[::shrink, ::shrink]).quantize(dither=Image.Dither.NONE)
         for number, frame in enumerate(frames)
         if number % stride == 0
-    )
-    first = next(pictures)
-    first.save(path, save_all=True, append_images=pictures, duration=round(1000 * stride / frames_per_second), loop=0)
+    ]
+    # A gif counts hundredths of a second: frames of differing durations keep to the task's speed.
+    ends = [round(100 * stride * number / frames_per_second) for number in range(len(pictures) + 1)]
+    durations = [10 * (end - start) for start, end in itertools.pairwise(ends)]
+    first, *others = pictures
+    first.save(file, "GIF", save_all=True, append_images=others, duration=durations, loop=0)

@@ -26,6 +26,43 @@ def test_a_gif_plays_at_the_tasks_speed(fps, stride, full_size, tmp_path):
         assert np.asarray(film.convert("RGB"))[0, 0] == pytest.approx([5 * stride, 100, 255 - 5 * stride], abs=2)
 
 
+@pytest.mark.parametrize("fps", [30, 60, 67])
+def test_a_gif_of_any_speed_takes_as_long_as_the_task(fps, tmp_path):
+    path = tmp_path / "film.gif"
+    write_video(path, iter(frames(40)), fps)
+    with Image.open(path) as film:
+        durations = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            durations.append(film.info["duration"])
+    stride = round(fps / 25)
+    assert sum(durations) == pytest.approx(1000 * stride * len(durations) / fps, abs=5)
+    assert max(durations) - min(durations) <= 10
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.mp4"])
+def test_a_film_that_fails_leaves_the_one_before(name, tmp_path):
+    if name.endswith("mp4"):
+        pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / name
+    path.write_text("the film before")
+
+    def failing():
+        yield from frames(3, 32, 64)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_video(path, failing(), 20)
+    assert path.read_text() == "the film before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_frame_is_a_film(tmp_path):
+    write_video(tmp_path / "film.gif", iter(frames(1)), 30)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 1
+
+
 def test_an_mp4_holds_every_frame(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     import imageio.v3
