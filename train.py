@@ -92,9 +92,9 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
     state = "Trained for" if outcome.stopped_by is None else "Stopped after"
     print(f"{state} {outcome.num_timesteps:,} environment steps. The model is {outcome.folder / 'model.zip'}")
-    print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {outcome.folder}")
+    print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {shlex.quote(str(outcome.folder))}")
     if outcome.stopped_by is not None:
-        print(f"Go on with it: {prog} -i {outcome.folder}")
+        print(f"Go on with it: {prog} -i {shlex.quote(str(outcome.folder))}")
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
 
 

@@ -236,6 +236,15 @@ def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(tmp_path):
     assert not [path for path in folder.iterdir() if path.suffix == ".tmp"]
 
 
+def test_commands_to_go_on_with_can_be_pasted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("siftrl.training.run.Run._learn", lambda run: setattr(run.stop, "signal", 2))
+    assert main([*QUICK, "-n", "10", "-f", str(tmp_path / "my runs")]) == 130
+    (folder,) = run_folders(tmp_path)
+    output = capsys.readouterr().out.splitlines()
+    assert shlex.split(output[-2].removeprefix("Evaluate it: ")) == ["python", "evaluate.py", str(folder)]
+    assert shlex.split(output[-1].removeprefix("Go on with it: ")) == ["python", "train.py", "-i", str(folder)]
+
+
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
