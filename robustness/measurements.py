@@ -25,9 +25,9 @@ COLUMNS = (*_KEY, "method", "task", "seed", "level", "mean_return", "std_return"
 class Measurements:
     """Rows in a CSV file, which is written whole or not at all after each one; several processes may add to it.
 
-    Columns are ``agent`` (the fingerprint of its weights), ``env``, ``corruption``, ``severity`` (0 for ``clean``,
-    ``random`` and ``still``), ``features``, ``episodes`` and ``episode_seed``, which tell rows apart, and ``method``,
-    ``task``, ``seed``, ``level`` (in the corruption's own unit), ``mean_return`` and ``std_return``.
+    Columns are ``agent`` (the fingerprint of its weights and options), ``env``, ``corruption``, ``severity`` (0 for
+    ``clean``, ``random`` and ``still``), ``features``, ``episodes`` and ``episode_seed``, which tell rows apart, and
+    ``method``, ``task``, ``seed``, ``level`` (in the corruption's own unit), ``mean_return`` and ``std_return``.
 
     Args:
         path: the file, there or not yet.

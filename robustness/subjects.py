@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -12,7 +11,7 @@ from ..training.archive import Provenance, open_archive, read_provenance
 from ..training.config import AGENT, HYPERPARAMETERS, RunConfig
 from ..training.folder import MODEL, find_model
 from ..training.foreign_env import require_named
-from ..training.launch import experiment
+from ..training.launch import experiment, run_hash
 from ..training.leaving_out import LeavingOut
 from ..training.options import spelling
 
@@ -77,7 +76,8 @@ def _read(path: Path) -> Subject:
             raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: it lacks {_WEIGHTS}.")
         weights = archive.read(_WEIGHTS)
     # Agents that read no noise are the same among any: what they were trained in belongs to them, too.
-    options = json.dumps(experiment(provenance.config), sort_keys=True, default=str)
+    # The hash of their options stays what it is when options are added later.
+    options = run_hash(provenance.config)
     return Subject(path, provenance, sha256(options.encode() + weights).hexdigest()[:12])
 
 

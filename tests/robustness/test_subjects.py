@@ -3,12 +3,14 @@
 import json
 import shutil
 import zipfile
+from hashlib import sha256
 
 import pytest
 import stable_baselines3 as sb3
 from siftrl.robustness.subjects import find_subjects, method_names
 from siftrl.training.archive import PROVENANCE
 from siftrl.training.config import RunConfig
+from siftrl.training.launch import run_hash
 
 
 def test_a_zip_a_run_and_a_folder_of_runs(runs):
@@ -28,6 +30,13 @@ def test_a_fingerprint_is_of_the_weights(runs, tmp_path):
     (subject, other, _) = find_subjects([runs])
     copy = shutil.copy(subject.path, tmp_path / "copy.zip")
     assert find_subjects([copy])[0].fingerprint == subject.fingerprint != other.fingerprint
+
+
+def test_a_fingerprint_stays_when_a_later_version_has_more_options(runs):
+    (subject, *_) = find_subjects([runs])
+    with zipfile.ZipFile(subject.path) as archive:
+        weights = archive.read("policy.pth")
+    assert subject.fingerprint == sha256(run_hash(subject.config).encode() + weights).hexdigest()[:12]
 
 
 def test_agents_with_the_same_weights_are_others_where_their_runs_differ(runs, tmp_path):
