@@ -20,6 +20,7 @@ QUICK = {
     "env": "InvertedPendulum-v5",
     "noise": 0.5,
     "n_timesteps": STEPS,
+    "recipe": "anf",  # one whose replay may be small
     "buffer_size": 75,  # the oldest rows are written over before the end
     "eval_freq": 45,
     "eval_episodes": 2,
