@@ -22,14 +22,14 @@ train: $(READY)  ## train the agent that sifts among 90 % noise features, in abo
 	$(BIN)/python evaluate.py logs/demo --episodes 5
 
 test: $(READY)   ## the whole test suite, on two cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-latest:     ## the suite with the newest versions that pyproject.toml allows, but for torch
 	$(PYTHON) -m venv --clear .venv-latest
 	grep '^torch==' constraints.txt > .venv-latest/torch.txt
 	.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-latest/torch.txt -e '.[test,video]'
 	.venv-latest/bin/python .ci/pins.py --show
-	.venv-latest/bin/python -m pytest -q -n 2 --dist loadfile
+	.venv-latest/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 pins: $(READY)   ## whether constraints.txt pins all that is installed
 	$(BIN)/python .ci/pins.py

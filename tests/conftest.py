@@ -18,6 +18,14 @@ settings.register_profile("siftrl", deadline=None)
 settings.load_profile("siftrl")
 
 
+# Handed out first: they take minutes, and whoever got one last would be waited for.
+LONG = ("sweeps/test_command.py", "experiments/test_kill_and_resume.py", "training/test_run_state.py", "training/test_launch.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+
+
 class RootIsNoPackageOfTests:
     """Keeps pytest from importing the root by its folder's name, which need be no identifier: ``siftrl-main``."""
 
