@@ -19,7 +19,12 @@ settings.load_profile("siftrl")
 
 
 # Handed out first: they take minutes, and whoever got one last would be waited for.
-LONG = ("sweeps/test_command.py", "experiments/test_kill_and_resume.py", "training/test_run_state.py", "training/test_launch.py")
+LONG = (
+    "sweeps/test_command.py",
+    "experiments/test_kill_and_resume.py",
+    "training/test_run_state.py",
+    "training/test_launch.py",
+)
 
 
 def pytest_collection_modifyitems(items):
