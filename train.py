@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siftrl.training.command import what_failed
 from siftrl.training.config import RunConfig
 from siftrl.training.device import spin_briefly
 from siftrl.training.divergence import Diverged
@@ -64,11 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"{prog}: error: {error}. Training has not begun.", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"{prog}: error: memory ran out: {error}. Training has not begun.", file=sys.stderr)
+    except (OSError, MemoryError) as error:
+        print(f"{prog}: error: {what_failed(error)}. Training has not begun.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{prog}: stopped before training began, nothing was written.", file=sys.stderr)
@@ -78,14 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     except ForeignStateError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"{prog}: error: cannot write to {run.folder}: {error}. What was saved before is whole.", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"{prog}: error: memory ran out: {error}. What was saved before is whole.", file=sys.stderr)
-        return 1
-    except Diverged as error:
-        print(f"{prog}: error: {error}. What was saved before is whole.", file=sys.stderr)
+    except (OSError, MemoryError, Diverged) as error:
+        print(f"{prog}: error: {what_failed(error, run.folder)}. What was saved before is whole.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{prog}: stopped at once, nothing more was saved. What was saved before is whole.", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 WRONG_INPUT = 2
 _FAILED = 1
@@ -36,6 +37,18 @@ def carry_out(prog: str, work: Callable[[], int | None], *, kept: str = "") -> i
         return _say(prog, f"error: {': '.join(filter(None, ['memory ran out', str(error)]))}. {kept}", _FAILED)
     except KeyboardInterrupt:
         return _say(prog, f"stopped. {kept}", 128 + signal.SIGINT)
+
+
+def what_failed(error: Exception, folder: Path | None = None) -> str:
+    """What to say of an error that ended a run: of the disk, with the run's folder if it has one, of the memory, or its own.
+
+    Example:
+        >>> what_failed(OSError("no space"), Path("logs/x")), what_failed(MemoryError("of 3 GB"))
+        ('cannot write to logs/x: no space', 'memory ran out: of 3 GB')
+    """
+    if isinstance(error, MemoryError):
+        return f"memory ran out: {error}"
+    return f"cannot write to {folder}: {error}" if isinstance(error, OSError) and folder is not None else str(error)
 
 
 def _say(prog: str, what: str, status: int) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .command import what_failed
 from .config import RunConfig
 from .device import spin_briefly
 from .divergence import Diverged
@@ -72,10 +73,7 @@ def main(folder: Path) -> int:
 
 
 def _failed(folder: Path, error: Exception) -> int:
-    what = f"cannot write to {folder}: {error}" if isinstance(error, OSError) else str(error)
-    if isinstance(error, MemoryError):
-        what = f"memory ran out: {error}"
-    print(f"error: {what}. What was saved before is whole.", file=sys.stderr)
+    print(f"error: {what_failed(error, folder)}. What was saved before is whole.", file=sys.stderr)
     return 1
 
 
