@@ -46,6 +46,11 @@ def first_layer(network: nn.Module) -> nn.Module:
     return next(iter(linear_layers(network).values()))
 
 
+def reads_vectors(model: BaseAlgorithm) -> bool:
+    """Whether a model observes vectors, and no images, matrices or dictionaries."""
+    return len(model.observation_space.shape or ()) == 1
+
+
 def require_plain_vectors(model: BaseAlgorithm, purpose: str) -> None:
     """Check that the first layers of a SAC or TD3 model read vectors, as the environment gives them.
 
@@ -56,7 +61,7 @@ def require_plain_vectors(model: BaseAlgorithm, purpose: str) -> None:
     Raises:
         ValueError: For other observations, and where networks do not read them as they are.
     """
-    if len(model.observation_space.shape or ()) != 1:
+    if not reads_vectors(model):
         raise ValueError(f"observations must be vectors {purpose}, got {model.observation_space}")
     for network in (model.actor, model.critic):
         if type(network.features_extractor) is not FlattenExtractor:

@@ -8,6 +8,7 @@ import stable_baselines3 as sb3
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
 
+from .networks import reads_vectors
 from .policies import SparseSACPolicy
 from .replay_choice import choose_replay_buffer, n_steps_taken_over
 from .update import polyak_update, sample, with_fused_adam
@@ -50,7 +51,7 @@ class SAC(sb3.SAC):
             gradient_steps: Updates.
             batch_size: Transitions in each.
         """
-        if len(self.observation_space.shape or ()) != 1:  # images and dictionaries are nothing that networks could share
+        if not reads_vectors(self):  # what is none is nothing that networks could share
             super().train(gradient_steps, batch_size)
             return
         self.policy.set_training_mode(True)
