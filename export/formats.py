@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from ..names import known
+
 
 @dataclass(frozen=True)
 class Format:
@@ -41,7 +43,7 @@ def format_of(name: str | None, path: Path | None) -> str:
     """The format that a name and a path mean, either of which may be missing.
 
     Raises:
-        ValueError: If they contradict each other, the suffix is no format's, or packages are missing.
+        ValueError: If name or suffix are no format's or contradict each other, or packages are missing.
 
     Example:
         >>> format_of(None, Path("actor.pt2")), format_of(None, None)
@@ -56,8 +58,10 @@ def format_of(name: str | None, path: Path | None) -> str:
         if path is not None and path.suffix not in by_suffix:
             raise ValueError(f"the output must end in {', '.join(by_suffix)}, not {path.name!r}.")
         name = "npz" if path is None else by_suffix[path.suffix]
-    elif path is not None and path.suffix != FORMATS[name].suffix:
-        raise ValueError(f"the output of format {name} must end in {FORMATS[name].suffix}, not {path.name!r}.")
+    else:
+        suffix = FORMATS[known(name, FORMATS, "format")].suffix
+        if path is not None and path.suffix != suffix:
+            raise ValueError(f"the output of format {name} must end in {suffix}, not {path.name!r}.")
     missing = [package for package in FORMATS[name].needs if importlib.util.find_spec(package) is None]
     if missing:
         raise ValueError(f"the format {name} needs {' and '.join(missing)}: pip install 'siftrl[export]'.")

@@ -33,8 +33,9 @@ class Actor:
 
     def __init__(self, file):
         with np.load(file, allow_pickle=False) as arrays:
-            if int(arrays["format"]) != FORMAT:
-                raise ValueError(f"the file has format {arrays['format']}, this runner reads format {FORMAT}.")
+            form = int(arrays["format"]) if "format" in arrays else None
+            if form != FORMAT:
+                raise ValueError(f"the file has format {form}, this runner reads format {FORMAT}.")
             self.n_features, self.reads = int(arrays["n_features"]), arrays["reads"]
             self.low, self.high = arrays["low"], arrays["high"]
             n_inputs, self._layers = len(self.reads), []

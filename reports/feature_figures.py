@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import lighten
+from .figures import lighten, marker
 from .listening import Listening
 from .theme import FAINT, KINDS, count_steps, panel
 
@@ -33,15 +33,15 @@ def over_time_figure(heard: Listening, network: str, quantity: str) -> Figure:
         quantity: "links" or "strength".
     """
     figure, axes = panel()
-    values = getattr(heard, quantity)[network]
+    values, mark = getattr(heard, quantity)[network], marker(heard.timesteps)
     if heard.n_real is None:
         shown = heard.ranking(network)[:_MOST_LINES]
-        axes.plot(heard.timesteps, values[:, shown], color=KINDS["all"], linewidth=0.7, alpha=0.5)
+        axes.plot(heard.timesteps, values[:, shown], color=KINDS["all"], linewidth=0.7, marker=mark, alpha=0.5)
     else:
         for kind, which in heard.kinds().items():
             low, middle, high = np.quantile(values[:, which], (0.1, 0.5, 0.9), axis=1)
             style = "-" if kind == "real" else "--"
-            axes.plot(heard.timesteps, middle, style, color=KINDS[kind], linewidth=2, label=f"{kind}: median")
+            axes.plot(heard.timesteps, middle, style, color=KINDS[kind], linewidth=2, marker=mark, label=f"{kind}: median")
             axes.fill_between(heard.timesteps, low, high, color=KINDS[kind], alpha=0.2, linewidth=0, label="10-90 %")
         figure.legend(loc="outside upper center", ncols=4)
     axes.set_ylabel({"links": "links per feature", "strength": "strength per feature"}[quantity])

@@ -57,8 +57,9 @@ def listening_section(heard: Listening | None, drawer: Drawer) -> Section:
 def _rows_of_map(heard: Listening) -> str:
     n_shown = len(map_rows(heard, heard.networks[0]))
     order = "the real ones above the noise, either by strength" if len(heard.kinds()) > 1 else "by strength"
+    weakest = "weakest noise features" if heard.n_real is not None else "weakest"
     rest = (
-        f" The {heard.n_features - n_shown:,} weakest of {heard.n_features:,} are not shown."
+        f" The {heard.n_features - n_shown:,} {weakest} of {heard.n_features:,} features are not shown."
         if n_shown < heard.n_features
         else ""
     )

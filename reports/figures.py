@@ -46,7 +46,7 @@ def curves_figure(
     from matplotlib.figure import Figure
 
     methods = list(dict.fromkeys(method for of_task in curves.values() for method in of_task))
-    colours = colours or {method: f"C{place % 10}" for place, method in enumerate(methods)}
+    colours = {method: f"C{place % 10}" for place, method in enumerate(methods)} | dict(colours or {})
     columns = 2 if len(curves) == 4 else min(len(curves), 3)
     n_rows = -(-len(curves) // columns)
     figure = Figure(
@@ -91,7 +91,7 @@ def draw_curves(
         line: Properties of the lines, as matplotlib's ``plot`` takes them.
     """
     for method, (steps, returns, _) in curves.items():
-        style = {"color": colours[method], "linestyle": "--" if method in dashed else "-", **line}
+        style = {"color": colours[method], "linestyle": "--" if method in dashed else "-", "marker": marker(steps), **line}
         if len(returns) < RUNS_FOR_A_BAND:
             for number, run in enumerate(returns):
                 axes.plot(steps, run, **{"linewidth": 0.8, **style}, label=method if number == 0 else None)
@@ -100,6 +100,11 @@ def draw_curves(
         axes.plot(steps, point, **{"linewidth": 2, **style}, label=method)
         axes.fill_between(steps, low, high, color=colours[method], alpha=0.15, linewidth=0)
     lighten(axes)
+
+
+def marker(steps: np.ndarray) -> str | None:
+    """What marks the points of a line over ``steps``: nothing, unless there is but one, of which no line is seen."""
+    return "o" if len(steps) == 1 else None
 
 
 def lighten(axes: Axes, grid: str = "both") -> None:
@@ -121,8 +126,7 @@ def evaluations_figure(steps: np.ndarray, returns: np.ndarray) -> Figure:
         returns: Of their episodes, ``(n_evaluations, n_episodes)``.
     """
     figure, axes = panel()
-    marker = "o" if len(steps) == 1 else None
-    axes.plot(steps, returns.mean(1), color=REAL, linewidth=2, marker=marker, label="mean")
+    axes.plot(steps, returns.mean(1), color=REAL, linewidth=2, marker=marker(steps), label="mean")
     if returns.shape[1] > 1:
         axes.fill_between(steps, returns.min(1), returns.max(1), color=REAL, alpha=0.2, linewidth=0, label="least to most")
         figure.legend(loc="outside upper center", ncols=2)

@@ -13,6 +13,7 @@ from .runs import RunRecord
 
 _METHOD, _TASK = ("algo", "recipe"), ("env", "noise")
 _OF_METHODS = {field.name for field in fields(RunConfig) if field.metadata["group"] in (AGENT, HYPERPARAMETERS)}
+_OF_METHODS |= {"replay_noise", "on_permute", "quiet_start", "buffer_size"}  # the agent's, whatever they have to do with
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,9 @@ class Group:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Sort runs by task and method, in the order in which they come.
 
-    Of runs with the same options and seed one counts, that of most steps. Where some runs on a task are finished, those that
-    are not are left out; where none is, all are compared.
+    Of runs with the same options and seed one counts: that whose curve begins first and, of several, that of most steps. A
+    curve that begins later than others, as that of a run from a saved model does, is left out. Where some runs on a task are
+    finished, those that are not are left out; where none is, all are compared.
     """
     groups = []
     for by_task in _split(runs, _TASK).values():
@@ -99,14 +101,21 @@ def _label(head: str, config: RunConfig, differing: Sequence[str], digits: int) 
 
 def _group(task: str, runs: Sequence[RunRecord]) -> Group:
     left_out = []
-    furthest: dict[str, RunRecord] = {}
+    longest: dict[str, RunRecord] = {}
     for run in runs:
-        other = furthest.setdefault(run_hash(run.config), run)
+        other = longest.setdefault(run_hash(run.config), run)
         if other is not run:
-            kept, repeated = (run, other) if run.steps[-1] > other.steps[-1] else (other, run)
-            furthest[run_hash(run.config)] = kept
+            kept, repeated = (run, other) if _span(run) > _span(other) else (other, run)
+            longest[run_hash(run.config)] = kept
             left_out.append(f"{repeated.name} has the options and the seed of {kept.name}, and is not counted again.")
-    distinct = list(furthest.values())
+    distinct = list(longest.values())
+    first = min(run.steps[0] for run in distinct)
+    left_out += [
+        f"{run.name} has no evaluation before step {run.steps[0]:,}; others have from step {first:,} on."
+        for run in distinct
+        if run.steps[0] > first
+    ]
+    distinct = [run for run in distinct if run.steps[0] == first]
     if any(run.is_finished for run in distinct):
         left_out += [
             f"{run.name} has come to step {run.timesteps:,} of {run.config.n_timesteps:,}."
@@ -115,3 +124,8 @@ def _group(task: str, runs: Sequence[RunRecord]) -> Group:
         ]
         distinct = [run for run in distinct if run.is_finished]
     return Group(task, _named(distinct, _method_name, _OF_METHODS), left_out)
+
+
+def _span(run: RunRecord) -> tuple[int, int]:
+    """Larger for a curve that begins earlier and, of several such, for one that ends later."""
+    return -int(run.steps[0]), int(run.steps[-1])

@@ -163,7 +163,7 @@ def _steps_per_second(folder: Path) -> float:
     """Of the episodes that ended. Environments that are stepped together share the time."""
     try:
         monitors = [list(_episodes(path)) for path in folder.glob(MONITORS)]
-    except OSError:
+    except (OSError, csv.Error):
         return math.nan
     seconds = max((sum(seconds for _, seconds in episodes) for episodes in monitors), default=0.0)
     return sum(length for episodes in monitors for length, _ in episodes) / seconds if seconds > 0 else math.nan

@@ -16,6 +16,7 @@ _VARIABLES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
 _COLOUR = re.compile("|".join(_VARIABLES))
 _REFERENCE = re.compile(r"url\(#")
 _LEFT_OUT = ("metadata", "style")
+_NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # characters of foreign texts; matplotlib writes them as they are
 
 
 def inline_svg(figure: Figure, name: str, alt: str) -> str:
@@ -34,7 +35,7 @@ def inline_svg(figure: Figure, name: str, alt: str) -> str:
     file = io.BytesIO()
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    root = ElementTree.fromstring(file.getvalue())
+    root = ElementTree.fromstring(_NOT_XML.sub(b"?", file.getvalue()))
     _adapt(root, name)
     for size in ("width", "height", "version"):
         root.attrib.pop(size, None)

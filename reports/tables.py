@@ -55,7 +55,8 @@ def comparison_table(rows: Iterable[Mapping], **options: object) -> str:
     """
     found = comparison(rows, **options)
     rule = ["---"] * 2 + ["---:"] * (len(found.header) - 2)
-    lines = [f"| {' | '.join(cells)} |" for cells in (found.header, rule, *found.rows)]
+    escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in found.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in (found.header, rule, *escaped)]
     return "\n".join([*lines, *(line for note in found.notes for line in ("", note))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..training.atomic import atomic_write_text
 from ..training.csv_file import write_rows
 from ..training.folder import EVALUATIONS
 from ..training.progress import is_finished
+from ..training.sealed import UNREADABLE
 from .study import Study, StudyRun
 
 RESULTS = "results.csv"
@@ -24,10 +25,17 @@ _ALL = sys.maxsize
 
 def evaluations(folder: Path) -> list[tuple[int, float, float]]:
     """Environment steps, mean return and standard deviation of each evaluation of the run in ``folder`` so far."""
-    with contextlib.suppress(OSError, ValueError, KeyError), np.load(folder / EVALUATIONS) as file:
+    with contextlib.suppress(*UNREADABLE), np.load(folder / EVALUATIONS) as file:
         pairs = zip(file["timesteps"], file["results"], strict=True)
         return [(int(step), float(np.mean(returns)), float(np.std(returns))) for step, returns in pairs]
     return []
+
+
+def last_return(folder: Path) -> float | None:
+    """Mean return of the last evaluation of the run in ``folder``, if it has one."""
+    with contextlib.suppress(*UNREADABLE), np.load(folder / EVALUATIONS) as file:
+        return float(np.mean(file["results"][-1]))
+    return None
 
 
 def results_path(parent: Path, scale: float = 1.0, name: str = RESULTS) -> Path:
@@ -62,23 +70,22 @@ def write_results(study: Study, runs: Sequence[StudyRun], parent: Path, scale: f
     Raises:
         OSError: where the disk fails.
     """
-    rows = list(_rows(study, runs, parent))
+    finished = {run for run in runs if is_finished(run.folder(parent))}  # asked first: one that ends now is not whole yet
+    of_runs = [(run, list(_rows(study, run, parent))) for run in runs]
     columns = ["part", "method", *study.axes, "step", "mean_return", "std_return"]
-    write_rows(results_path(parent, scale), columns, rows)
-    finished = [run for run in runs if is_finished(run.folder(parent))]
-    summary = _summary(study, list(_rows(study, finished, parent)), len(finished), len(runs))
-    atomic_write_text(results_path(parent, scale, SUMMARY), summary)
+    write_rows(results_path(parent, scale), columns, [row for _, rows in of_runs for row in rows])
+    of_finished = [row for run, rows in of_runs if run in finished for row in rows]
+    atomic_write_text(results_path(parent, scale, SUMMARY), _summary(study, of_finished, len(finished), len(runs)))
 
 
-def _rows(study: Study, runs: Iterable[StudyRun], parent: Path) -> Iterator[dict[str, Any]]:
-    for run in runs:
-        played = evaluations(run.folder(parent))
-        conditions = {name: getattr(run.config, name) for name in study.axes}
-        for part in run.parts:
-            for step, mean, std in played:
-                yield {
-                    "part": part, "method": run.method, **conditions, "step": step, "mean_return": mean, "std_return": std,
-                }  # fmt: skip
+def _rows(study: Study, run: StudyRun, parent: Path) -> Iterator[dict[str, Any]]:
+    played = evaluations(run.folder(parent))
+    conditions = {name: getattr(run.config, name) for name in study.axes}
+    for part in run.parts:
+        for step, mean, std in played:
+            yield {
+                "part": part, "method": run.method, **conditions, "step": step, "mean_return": mean, "std_return": std,
+            }  # fmt: skip
 
 
 def _summary(study: Study, rows: list[dict[str, Any]], n_finished: int, n_runs: int) -> str:

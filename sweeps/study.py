@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -151,8 +152,10 @@ class Study:
                 raise ValueError(f"{self._where(part, method)}: {error}") from error
 
     def _label(self, method: str, config: RunConfig) -> str:
-        conditions = [f"{name} {getattr(config, name)}" for name in self.axes if name != "env"]
-        return f"{method} on {config.env}, {', '.join(conditions)}"
+        set_by_parts = dict.fromkeys(name for part in self.parts for name in part.values if name not in self.axes)
+        differing = [name for name in set_by_parts if len({part.values.get(name) for part in self.parts}) > 1]
+        names = (*(name for name in self.axes if name not in ("env", "seed")), *differing, "seed")
+        return f"{method} on {config.env}, {', '.join(f'{name} {getattr(config, name)}' for name in names)}"
 
     @staticmethod
     def _where(part: Part, method: str) -> str:
@@ -188,9 +191,12 @@ def _check_names(config: RunConfig, where: str) -> None:
 
     from ..training.agent import learning_starts
 
+    module, _, task = config.env.rpartition(":")
     try:
         learning_starts(config)
-        gymnasium.spec(config.env)
+        if module:  # as gymnasium.make has it: it registers the task
+            importlib.import_module(module)
+        gymnasium.spec(task)
     except gymnasium.error.Error:
         hint = did_you_mean(config.env, gymnasium.registry)
         raise ValueError(f"{where}: env must be a registered environment, not {config.env!r}.{hint}") from None

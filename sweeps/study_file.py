@@ -76,7 +76,7 @@ def _part(table: dict[str, Any], number: int, methods: Mapping[str, Any]) -> Par
     values = {key: value for key, value in table.items() if key not in _PART_KEYS}
     _check_keys(values, (*_PART_KEYS, *OPTIONS), where)
     for label in labels:
-        known(label, methods, f"{where}: methods")
+        known(str(label), methods, f"{where}: methods")
     return Part(name, tuple(labels), {key: _values(key, value, where) for key, value in values.items()})
 
 

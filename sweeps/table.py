@@ -11,11 +11,12 @@ from types import TracebackType
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from .driver import DONE, FAILED, RUNNING, WAITING, Sweep
-from .results import evaluations
+from .results import last_return
 
 _LINE_PERIOD = 60.0  # seconds between two plain lines, where no terminal is there to draw on
 
@@ -78,6 +79,6 @@ class LiveTable:
 
     def _cells(self, sweep: Sweep) -> Iterator[tuple[str, ...]]:
         for job in sweep.of(RUNNING):
-            played = evaluations(job.folder)
-            last = f"{played[-1][1]:,.1f}" if played else ""
-            yield job.run.label, f"{job.steps:,}", f"{job.run.config.n_timesteps:,}", f"{job.rate:,.0f}", last
+            last = last_return(job.folder)
+            counts = f"{job.steps:,}", f"{job.run.config.n_timesteps:,}", f"{job.rate:,.0f}"
+            yield escape(job.run.label), *counts, "" if last is None else f"{last:,.1f}"

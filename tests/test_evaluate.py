@@ -173,8 +173,17 @@ def test_sensors_can_fail(run, tmp_path, capsys):
 
 
 def test_actions_can_be_drawn(run, tmp_path):
-    drawn = evaluate(tmp_path, run, "--episodes", 3, "--stochastic")
+    drawn, again = (evaluate(tmp_path, run, "--episodes", 3, "--stochastic") for _ in range(2))
     assert drawn["episode_rewards"] != evaluate(tmp_path, run, "--episodes", 3)["episode_rewards"]
+    assert drawn["episode_rewards"] == again["episode_rewards"]
+
+
+def test_the_seed_decides_what_an_agent_without_one_draws(tmp_path):
+    path = tmp_path / "foreign.zip"
+    sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=10, device="cpu").save(path)
+    argv = path, "--env", "Pendulum-v1", "--episodes", 2, "--stochastic", "--seed"
+    returns = [evaluate(tmp_path, *argv, seed)["episode_rewards"] for seed in (1, 1, 2)]
+    assert returns[0] == returns[1] != returns[2]
 
 
 def test_a_permuted_run_is_evaluated_in_its_last_order(tmp_path):
@@ -247,6 +256,7 @@ BAD_INPUT = [
     (lambda run, tmp: [str(run), "--corrupt-features", "real"], "needs --corrupt"),
     (lambda run, tmp: [str(run), "--env", "Hopper-v5"], "reads 40 features, but this environment has 110"),
     (lambda run, tmp: [str(run), "--env", "Hoper-v5"], "Hopper-v5"),
+    (lambda run, tmp: [str(run), "--env", "CartPole-v1", "--weights-only"], "SAC needs continuous actions"),
     (lambda run, tmp: [str(run), "--device", "cuda:99"], "device cuda:99 is not there"),
     (lambda run, tmp: [str(run), "--attention"], "attention is shown beside a film, and needs --video"),
     (lambda run, tmp: [str(run), "--video", "film.avi"], "video must end in .gif or .mp4"),

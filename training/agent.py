@@ -16,6 +16,7 @@ from ..agents.quiet_start import FEWEST_STEPS
 from .archive import Provenance, inspect_model, read_provenance
 from .checkpoint import Checkpoint, model_of, restore_replay
 from .config import RunConfig
+from .environments import check_continuous
 from .memory import check_network_fits
 from .origin import Origin
 
@@ -153,6 +154,7 @@ def weights_only_agent(path: Path, provenance: Provenance, env: VecEnv, device: 
     """
     _check_features(path, env)
     config = provenance.config
+    check_continuous(env, env.get_attr("spec", 0)[0].id, config.algo)
     policy_kwargs, algorithm_kwargs = agent_arguments(config, env, provenance.planned_timesteps or config.n_timesteps)
     # Acting needs no memory of the past: a replay of full size could be larger than this machine.
     agent = new_agent(config, env, device, policy_kwargs, {**algorithm_kwargs, "buffer_size": 1})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..agents.attention import require_actor
@@ -148,22 +149,25 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     links = filter_report(agent, relevant_features(env), observed.std) if reads_features else {}
     assessment = Assessment(path, environment, current_permutation(env), played, links, disturbances, clean)
     _show(assessment, env, provenance)
+    if wishes.json is not None:
+        atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
     if film is not None:
         film.check_frames()
         frames = with_attention(film, agent, environment["env_id"]) if wishes.attention else film.frames
-        write_video(Path(wishes.video), frames, env.metadata.get("render_fps", 30), full_size=wishes.attention)
+        write_video(Path(wishes.video), frames, env.unwrapped.metadata.get("render_fps", 30), full_size=wishes.attention)
         print(f"Video of the first episode: {wishes.video}")
-    if wishes.json is not None:
-        atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
     return assessment
 
 
 def _play(agent: Any, env: VecEnv, wishes: Wishes, callback: Any) -> Episodes:
+    seed = evaluation_seed(wishes.seed)
+    if wishes.stochastic:
+        set_random_seed(seed)
     return evaluate(
         agent,
         env,
         episodes=wishes.episodes,
-        seed=evaluation_seed(wishes.seed),
+        seed=seed,
         deterministic=not wishes.stochastic,
         callback=callback,
     )

@@ -33,7 +33,10 @@ class Episodes:
 def evaluate(
     model: Any, env: VecEnv, *, episodes: int, seed: int, deterministic: bool = True, callback: Callable | None = None
 ) -> Episodes:
-    """Play ``episodes`` episodes that depend on ``seed`` and the model only, through SB3's ``evaluate_policy``."""
+    """Play ``episodes`` episodes that depend on ``seed`` and the model only, through SB3's ``evaluate_policy``.
+
+    Where actions are drawn, unless ``deterministic``, they depend on torch's generator, too, which is left as it is.
+    """
     env.seed(seed)
     returns, lengths = evaluate_policy(
         model, env, episodes, deterministic=deterministic, callback=callback, return_episode_rewards=True

@@ -58,7 +58,7 @@ class FirstEpisode:
     Attributes:
         frames: uint8 (height, width, 3) each, one for each environment step.
         observations: float32 (n_features,) each: what the agent sees when the task looks like the frame.
-        relevant: int64 (n_real,): where the real features stand in them; ``None`` in an environment without noise.
+        relevant: int64 (n_real,): where the real features stand in them; ``None`` where the environment does not tell.
     """
 
     def __init__(self, keep_observations: bool = False) -> None:

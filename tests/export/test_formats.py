@@ -15,6 +15,8 @@ def test_name_and_suffix_mean_the_same(name):
 def test_what_fits_no_format_is_refused():
     with pytest.raises(ValueError, match=r"must end in .npz, .onnx, .pt, .pt2, not 'actor.bin'"):
         format_of(None, Path("actor.bin"))
+    with pytest.raises(ValueError, match="format must be one of npz, onnx, torchscript, pt2, not 'npy'"):
+        format_of("npy", None)
     with pytest.raises(ValueError, match=r"of format pt2 must end in .pt2, not 'actor.pt'"):
         format_of("pt2", Path("actor.pt"))
 

@@ -85,3 +85,9 @@ def test_sparse_layers_of_any_shape_are_dense_ones_with_zeros(seed, sizes, densi
     ones = np.ones(sizes[-1], np.float32)
     actor = Actor(sizes[0], np.arange(sizes[0], dtype=np.int32), tuple(layers), -ones, ones)
     np.testing.assert_allclose(runtime(encode(actor))(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_another_file_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", timesteps=[1])
+    with pytest.raises(ValueError, match="format None, this runner reads format 1"):
+        runner.Actor(tmp_path / "other.npz")

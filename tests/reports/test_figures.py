@@ -61,3 +61,15 @@ def test_the_curve_of_one_run_has_the_spread_of_its_episodes():
     assert line.get_ydata().tolist() == [2, 4, 0]
     assert band.get_datalim(figure.axes[0].transData).intervaly.tolist() == [0, 6]
     assert not evaluations_figure(STEPS, returns[:, :1]).axes[0].collections
+
+
+@pytest.mark.parametrize("n_runs", [1, 3])
+def test_a_single_evaluation_is_a_point(n_runs):
+    axes = drawn(anf=Curves(STEPS[:1], np.ones((n_runs, 1)), np.arange(n_runs)))
+    assert {line.get_marker() for line in axes.lines} == {"o"}
+    assert {line.get_marker() for line in drawn(anf=curves(n_runs)).lines} == {"None"}
+
+
+def test_a_method_without_a_colour_gets_matplotlibs_own():
+    figure = curves_figure({"task": {"anf": curves(3), "dense": curves(5)}}, colours={"anf": "red"})
+    assert [line.get_color() for line in figure.axes[0].lines] == ["red", "C1"]

@@ -1,5 +1,6 @@
 """Runs are sorted by what they differ in, and compared where that is fair."""
 
+import numpy as np
 import pytest
 from siftrl.reports.groups import group_runs
 from siftrl.reports.runs import read_run
@@ -64,3 +65,33 @@ def test_among_unfinished_runs_all_are_compared_as_far_as_they_got(grouped):
     assert {row["seed"] for row in rows} == {0, 1, 2}
     assert max(row["step"] for row in rows) == 200
     assert not group.left_out
+
+
+def begins_at(folder, first):
+    """Move a run's evaluations, as those of a run that began from a saved model."""
+    with np.load(folder / "evaluations.npz") as arrays:
+        later = {**arrays, "timesteps": arrays["timesteps"] + first - arrays["timesteps"][0]}
+    np.savez(folder / "evaluations.npz", **later)
+
+
+def test_a_curve_that_begins_later_is_left_out(make_run):
+    runs = [make_run(f"{seed}", returns=((1.0,), (2.0,)), n_timesteps=500, seed=seed) for seed in range(3)]
+    begins_at(runs[2], 300)
+    (group,) = group_runs([read_run(run) for run in runs])
+    assert {row["seed"] for row in group.rows()} == {0, 1}
+    (sentence,) = group.left_out
+    assert sentence.endswith("has no evaluation before step 300; others have from step 100 on.")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_the_same_run_the_one_from_the_beginning_counts(make_run, order):
+    runs = [make_run(name, returns=((1.0,), (2.0,)), n_timesteps=500) for name in "ab"]
+    begins_at(runs[1], 300)
+    (group,) = group_runs([read_run(run) for run in runs[::order]])
+    assert [run.folder.name for run in group.methods["sac sift"]] == ["a"]
+
+
+@pytest.mark.parametrize("option", [{"replay_noise": "fresh"}, {"quiet_start": True}, {"on_permute": "clear"}])
+def test_what_an_agent_makes_of_noise_makes_methods(grouped, option):
+    (of_task,) = methods(grouped({"recipe": "anf"}, {"recipe": "anf", **option})).values()
+    assert len(of_task) == 2

@@ -117,3 +117,9 @@ def test_damaged_features_are_refused(make_run, make_history):
     (folder / "features.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"features\.npz"):
         read_run(folder)
+
+
+def test_a_monitor_file_that_is_none_leaves_the_speed_unknown(make_run):
+    run = make_run()
+    (run / "0.monitor.csv").write_bytes(b"\0" * 200_000)
+    assert math.isnan(read_run(run).steps_per_second)

@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+import pytest
 from siftrl.reports.svg import inline_svg
 from siftrl.reports.theme import NOISE, REAL, panel, themed
 
@@ -55,3 +56,8 @@ def test_styles_of_a_figure_do_not_reach_the_page():
 
 def test_the_same_figure_gives_the_same_markup():
     assert drawn() == drawn()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph 27")
+def test_characters_that_xml_lacks_are_replaced():
+    assert "a?b" in "".join(ElementTree.fromstring(drawn(title="a\x1bb")).itertext())

@@ -81,3 +81,8 @@ def test_a_comparison_has_the_cells_of_its_markdown():
     assert found.rows == [["t", "anf", "1", "20", "", "15"]]
     assert found.notes == ["anf on t: 1 seed: too few for a claim, which takes 5."]
     assert comparison_table(rows).splitlines()[2:] == ["| t | anf | 1 | 20 |  | 15 |", "", found.notes[0]]
+
+
+def test_what_parts_columns_is_escaped_in_names():
+    table = comparison_table(rows("a|b", 5, 100))
+    assert "| Ant-v5 | a\\|b | 5 |" in table

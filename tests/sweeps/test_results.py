@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 from siftrl.sweeps import results
-from siftrl.sweeps.results import RESULTS, SUMMARY, counting_runs, evaluations, write_results
+from siftrl.sweeps.results import RESULTS, SUMMARY, counting_runs, evaluations, last_return, write_results
 from siftrl.sweeps.study import Part, Study
 
 PARTS = (
@@ -95,3 +95,14 @@ def test_nothing_played_is_a_head_without_rows(study, tmp_path):
     write_results(study, study.runs(), tmp_path)
     assert read(tmp_path / RESULTS) == []
     assert (tmp_path / SUMMARY).read_text() == "# x\n\n0 of 10 runs are finished; the tables are of these.\n"
+
+
+def test_of_a_damaged_file_nothing_is_read(tmp_path):
+    play(tmp_path, level=1.0)
+    assert last_return(tmp_path) == 202
+    path = tmp_path / "evaluations.npz"
+    whole = path.read_bytes()
+    for n_bytes in (0, 10, len(whole) // 2):
+        path.write_bytes(whole[:n_bytes])
+        assert evaluations(tmp_path) == []
+        assert last_return(tmp_path) is None

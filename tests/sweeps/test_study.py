@@ -106,3 +106,18 @@ def test_the_size_of_a_part_is_the_product_of_its_lists(seeds, noise):
         "x", {}, {"a": {}, "b": {"algo": "td3"}}, (Part("p", ("a", "b"), {"noise": tuple(noise), "seed": tuple(seeds)}),)
     )
     assert len(study.runs()) == 2 * len(seeds) * len(noise)
+
+
+def test_runs_of_parts_that_differ_have_labels_that_differ():
+    short, long = (Part(name, ("anf",), {"noise": (0.9,), "n_timesteps": (n,)}) for name, n in (("a", 100), ("b", 200)))
+    study = Study("x", {"env": "Pendulum-v1"}, {"anf": {"recipe": "anf"}}, (short, long))
+    labels = [run.label for run in study.runs()]
+    assert labels == [f"anf on Pendulum-v1, noise 0.9, n_timesteps {n}, seed 0" for n in (100, 200)]
+
+
+def test_a_task_may_be_registered_by_a_module():
+    part = Part("p", ("anf",), {"seed": (0,)})
+    (run,) = Study("x", {"env": "gymnasium:Pendulum-v1"}, {"anf": {"recipe": "anf"}}, (part,)).runs()
+    assert run.config.env == "gymnasium:Pendulum-v1"
+    with pytest.raises(ValueError, match="No module named 'nowhere'"):
+        Study("x", {"env": "nowhere:Pendulum-v1"}, {"anf": {"recipe": "anf"}}, (part,))

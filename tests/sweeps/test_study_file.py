@@ -34,6 +34,7 @@ WRONG = [
     ("[[parts]]\nname = 3", "[[parts]] number 2: name must be a text, not 3."),
     ("[[parts]]\nname = 'one'", "two tables [[parts]] have the name 'one'."),
     ("[[parts]]\nmethods = ['aa']", "[[parts]] part 2: methods must be one of a, not 'aa'. Did you mean a?"),
+    ("[[parts]]\nmethods = [['a']]", "[[parts]] part 2: methods must be one of a, not \"['a']\"."),
     ("[[parts]]\nseed = []", "[[parts]] part 2: seed must list at least one value."),
     ("[[parts]]\nseed = [1, 1]", "[[parts]] part 2: seed lists 1 twice."),
     ("[[parts]]\nnoise = 1.5", "part 'part 2', method 'a': noise must be at least 0 and below 1, not 1.5."),

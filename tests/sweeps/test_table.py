@@ -53,3 +53,11 @@ def test_a_terminal_gets_a_table_of_what_runs(sweep):
     (line,) = {line.strip() for line in output.splitlines() if "m on Pendulum-v1, noise 0.9, seed 2" in line}
     assert line.split()[-4:] == ["400", "1,000", "8", "-1,234.0"]
     assert "seed 0" not in output
+
+
+def test_labels_are_no_markup(tmp_path):
+    part = Part("p", ("m[/v2]",), {"seed": (0,)})
+    runs = Study("x", {"n_timesteps": 1000, "env": "Pendulum-v1"}, {"m[/v2]": {}}, (part,)).runs()
+    sweep = Sweep(runs, tmp_path, start=None, slots=None)
+    sweep.jobs[0].state = RUNNING
+    assert "m[/v2] on Pendulum-v1" in show(sweep, 1, force_terminal=True)
