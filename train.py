@@ -12,6 +12,7 @@ from siftrl.training.command import what_failed
 from siftrl.training.config import RunConfig
 from siftrl.training.device import spin_briefly
 from siftrl.training.divergence import Diverged
+from siftrl.training.foreign_env import env_flag
 from siftrl.training.options import OptionParser
 from siftrl.training.resume import ForeignStateError
 
@@ -84,9 +85,10 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + signal.SIGINT
     state = "Trained for" if outcome.stopped_by is None else "Stopped after"
     print(f"{state} {outcome.num_timesteps:,} environment steps. The model is {outcome.folder / 'model.zip'}")
-    print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {shlex.quote(str(outcome.folder))}")
+    folder = shlex.quote(str(outcome.folder)) + env_flag(run.config.env)
+    print(f"Evaluate it: {'siftrl-evaluate' if installed else 'python evaluate.py'} {folder}")
     if outcome.stopped_by is not None:
-        print(f"Go on with it: {prog} -i {shlex.quote(str(outcome.folder))}")
+        print(f"Go on with it: {prog} -i {folder}")
     return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
 
 

@@ -53,6 +53,7 @@ class FeatureReader(BaseCallback):
                 raise ValueError(f"the first layer of {name} must be sparse to choose what it reads: give it input_density")
             if layer in rewired:
                 raise ValueError(f"recipe must leave the links of the first layer of {name} to who chooses: take 'sift'")
+        self.model.policy.has_reader = True
         if self._taken_up is not self.model:
             self._take_up()
             self._taken_up = self.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..sparse.linear import SparseLinear
 from ..sparse.recipes import Recipe, resolve
 
 NETWORKS = ("actor", "critic")
+_READERS = {"sift": "Sift()", "sift-anew": "Sift(recognise=False)", "oracle": "Oracle()"}  # callbacks that choose the links
 
 
 class SparseActorCriticPolicy(BasePolicy):
@@ -32,17 +34,19 @@ class SparseActorCriticPolicy(BasePolicy):
 
     Args:
         *args: As SB3's policy.
-        recipe: A name in :data:`siftrl.sparse.recipes.RECIPES`, a :class:`~siftrl.sparse.Recipe`, None (static), or a
-            mapping with the keys "actor" and "critic".
-        density: Global density of each network, in (0, 1]; replaces the recipe's.
+        recipe: A name in :data:`siftrl.sparse.recipes.RECIPES`, "anf" unless told otherwise; a
+            :class:`~siftrl.sparse.Recipe`; None (dense, or static with a ``density`` below 1); or a mapping with the keys
+            "actor" and "critic". With "sift" and "oracle" a callback chooses the links: :class:`~siftrl.agents.Sift`,
+            :class:`~siftrl.agents.Oracle`.
+        density: Global density of each network, in (0, 1]; replaces the recipe's. None: the recipe's.
         input_density: Density of the layers that read the observation; see :func:`siftrl.sparse.recipes.resolve`.
         distribution: How ``density`` is shared out: a name in :data:`siftrl.sparse.density.DISTRIBUTIONS`.
-        actor_density: As ``density``, for the actor alone; so are the five arguments that follow.
-        actor_input_density: See above.
-        actor_distribution: See above.
-        critic_density: See above.
-        critic_input_density: See above.
-        critic_distribution: See above.
+        actor_density: As ``density``, for the actor alone.
+        actor_input_density: As ``input_density``, for the actor alone.
+        actor_distribution: As ``distribution``, for the actor alone.
+        critic_density: As ``density``, for the critics alone.
+        critic_input_density: As ``input_density``, for the critics alone.
+        critic_distribution: As ``distribution``, for the critics alone.
         recipe_kwargs: Fields of :class:`siftrl.sparse.schedules.Schedule` to replace, such as ``period_updates``; or a
             mapping with the keys "actor" and "critic" of such.
         scale_to_fan_in: Start sparse neurons with weights scaled to their real fan-in (see ``SparseLinear``).
@@ -51,6 +55,7 @@ class SparseActorCriticPolicy(BasePolicy):
     Attributes:
         recipes: The resolved recipe of each network, or None where the network is SB3's.
         evolutions: The :class:`~siftrl.sparse.Evolution` of each network that rewires.
+        has_reader: Whether a :class:`~siftrl.agents.feature_reader.FeatureReader` chooses what the first layers read.
 
     Raises:
         ValueError: If a name is unknown or a density cannot be had.
@@ -114,6 +119,23 @@ class SparseActorCriticPolicy(BasePolicy):
                 name=network,
             )
             self.add_module(f"{network}_evolution", evolution)
+        self.has_reader = False
+        if isinstance(self.sparse_kwargs["recipe"], str) and self.sparse_kwargs["recipe"] in _READERS:
+            self._remind_of_the_reader(self.sparse_kwargs["recipe"])
+
+    def _remind_of_the_reader(self, recipe: str) -> None:
+        """Warn at the first step if nobody chooses the links of the first layers, which the recipe alone leaves as drawn."""
+
+        def remind(*_: Any) -> None:
+            hook.remove()
+            if not self.has_reader:
+                warnings.warn(
+                    f"recipe {recipe!r} leaves the first layers' links as they are unless a callback chooses what they "
+                    f"read: learn(..., callback={_READERS[recipe]})",
+                    stacklevel=2,
+                )
+
+        hook = self.critic.optimizer.register_step_pre_hook(remind)
 
     @property
     def evolutions(self) -> dict[str, Evolution]:

@@ -71,7 +71,7 @@ class Sift(FeatureReader):
         verbose: See SB3.
 
     Attributes:
-        accepted: bool ``(n_features,)``: what is read.
+        accepted: bool ``(n_features,)``: what is read; None before training.
         n_experiments: How often it was suspected that the sensors have moved.
         n_moves: How often they have.
         n_recognised: How many were recognised when they last did.

@@ -63,6 +63,9 @@ class Options:
     seed: int = option(0, "of the episodes", rule=NOT_NEGATIVE, group=_WHAT)
     device: str = option("auto", "cpu, cuda, cuda:1, ...", rule=NOT_EMPTY, group=_WHAT)
     weights_only: bool = option(False, "take nothing but weights and options from the files", group=_WHAT)
+    env: str | None = option(
+        None, "the id MODULE:TASK of your own task, to import its module", rule=NOT_EMPTY, group=_WHAT, metavar="ID"
+    )
 
     output: str = option("logs/robustness", "folder to write to", rule=NOT_EMPTY, short="-o", group=_OUTPUT, metavar="DIR")
     json: str | None = option(None, "also write the figures to this file", rule=NOT_EMPTY, group=_OUTPUT, metavar="FILE")
@@ -114,7 +117,7 @@ def _compare(given: dict[str, Any]) -> None:
     runs = given.pop("runs")
     options = Options(**given)
     leaving_out = LeavingOut(_PROG)
-    subjects = find_subjects(runs, leaving_out)
+    subjects = find_subjects(runs, leaving_out, options.env)
     cells = [list(_cells(subject, options)) for subject in subjects]
     resolve_device(options.device)
     if options.json is not None:

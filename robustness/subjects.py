@@ -45,20 +45,23 @@ class Subject:
         return "/".join(self.path.resolve().parent.parts[-2:])
 
 
-def find_subjects(paths: Iterable[str | Path], leaving_out: LeavingOut | None = None) -> list[Subject]:
+def find_subjects(
+    paths: Iterable[str | Path], leaving_out: LeavingOut | None = None, env: str | None = None
+) -> list[Subject]:
     """The agents that ``paths`` mean: a zip, a run folder, or all runs in a folder; each once, in the order of their names.
 
     Args:
         paths: to look at.
         leaving_out: leaves out agents of several that are refused. None: the first one is an error.
+        env: the id of a task whose module may be imported.
 
     Raises:
         ValueError: where a path leads to no agent, to one that ``train.py`` did not save, or whose task imports a module.
     """
     models = list(dict.fromkeys(model for path in paths for model in _models_at(Path(path))))
     if leaving_out is None:
-        return [_read(model) for model in models]
-    return leaving_out.each(_read, models, f"none of the {len(models)} agents can be read.")
+        return [_read(model, env) for model in models]
+    return leaving_out.each(lambda model: _read(model, env), models, f"none of the {len(models)} agents can be read.")
 
 
 def _models_at(path: Path) -> list[Path]:
@@ -66,11 +69,11 @@ def _models_at(path: Path) -> list[Path]:
     return below or [find_model(path)]
 
 
-def _read(path: Path) -> Subject:
+def _read(path: Path, env: str | None) -> Subject:
     provenance = read_provenance(path)
     if provenance is None:
         raise ValueError(f"the model {path} was not saved by train.py, so it does not know its task and its method.")
-    require_named(provenance.config.env, None, path)
+    require_named(provenance.config.env, env, path)
     with open_archive(path) as archive:
         if _WEIGHTS not in archive.namelist():
             raise ValueError(f"the zip {path} holds no model of Stable-Baselines3: it lacks {_WEIGHTS}.")

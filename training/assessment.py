@@ -148,7 +148,7 @@ def assess(model: str, wishes: Wishes) -> Assessment:
     played = _play(agent, env, wishes, watch)
     links = filter_report(agent, relevant_features(env), observed.std) if reads_features else {}
     assessment = Assessment(path, environment, current_permutation(env), played, links, disturbances, clean)
-    _show(assessment, env, provenance)
+    _show(assessment, agent, env, provenance)
     if wishes.json is not None:
         atomic_write_text(wishes.json, json.dumps(assessment.to_dict(), indent=2, allow_nan=False) + "\n")
     if film is not None:
@@ -216,7 +216,7 @@ def environment_of(path: Path, provenance: Provenance | None, wishes: Wishes) ->
     return environment
 
 
-def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) -> None:
+def _show(assessment: Assessment, agent: Any, env: VecEnv, provenance: Provenance | None) -> None:
     features, real = env.observation_space.shape[0], len(relevant_features(env))
     trained = f", trained for {provenance.num_timesteps:,} environment steps" if provenance else ""
     print(f"{assessment.model}{trained}")
@@ -233,7 +233,7 @@ def _show(assessment: Assessment, env: VecEnv, provenance: Provenance | None) ->
         + (f" ({', '.join(details)})" if details else "")
     )
     if assessment.links:
-        report.show(report.link_table({"": assessment.links}))
+        report.show_links({"": assessment.links}, agent)
     if assessment.clean is not None:
         print(f"{_in_words(assessment.clean)}; then with {', '.join(one.in_words for one in assessment.disturbances)}:")
     print(_in_words(assessment.played))

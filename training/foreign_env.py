@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+
+
+def env_flag(env_id: str) -> str:
+    """What a later command must add to take this id from a file: nothing, if it imports no module.
+
+    Example:
+        >>> env_flag("Hopper-v5"), env_flag("mine:Task-v0")
+        ('', ' --env mine:Task-v0')
+    """
+    return f" --env {shlex.quote(env_id)}" if ":" in env_id else ""
 
 
 def require_named(env_id: str, named: str | None, source: Path) -> None:
@@ -24,8 +35,7 @@ def require_named(env_id: str, named: str | None, source: Path) -> None:
             ...
         ValueError: the task mine:Task-v0 of model.zip imports the module mine: if you trust that, add --env mine:Task-v0.
     """
-    module, colon, _ = env_id.partition(":")
-    if colon and env_id != named:
-        raise ValueError(
-            f"the task {env_id} of {source} imports the module {module}: if you trust that, add --env {env_id}."
-        )
+    flag = env_flag(env_id)
+    if flag and env_id != named:
+        module = env_id.partition(":")[0]
+        raise ValueError(f"the task {env_id} of {source} imports the module {module}: if you trust that, add{flag}.")

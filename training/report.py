@@ -6,12 +6,17 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ..agents.filter import FilterRow
-from ..agents.networks import LayerRow
+from ..agents.networks import LayerRow, first_layer, networks
+from ..sparse.diagnostics import fan_out
+
+_MOST_PLACES = 30  # of features, in a line
 
 
 def show(table: Table) -> None:
@@ -20,6 +25,14 @@ def show(table: Table) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, 100))
     console.print(table)
+
+
+def show_links(reports: Mapping[str, Mapping[str, FilterRow]], model: BaseAlgorithm) -> None:
+    """Print :func:`link_table` and :func:`reading_line`."""
+    show(link_table(reports))
+    line = reading_line(model)
+    if line is not None:
+        print(f"{line}\n")
 
 
 def warn(sentence: str) -> None:
@@ -74,6 +87,16 @@ def link_table(reports: Mapping[str, Mapping[str, FilterRow]]) -> Table:
             figures = (row.real, row.noise, ratio, row.strength_ratio, row.auroc, row.precision_at_d)
             table.add_row("" if index else network, moment, *map(_number, figures))
     return table
+
+
+def reading_line(model: BaseAlgorithm) -> str | None:
+    """Which features the actor reads, by their place in the observation, as a sentence; None where it reads them all."""
+    links = fan_out(first_layer(networks(model)["actor"]))
+    places = np.flatnonzero(links)
+    if len(places) == len(links):
+        return None
+    shown = ", ".join(map(str, places[:_MOST_PLACES])) + (", ..." if len(places) > _MOST_PLACES else "")
+    return f"The actor reads {len(places):,} of {len(links):,} features" + (f": {shown}" if shown else "")
 
 
 def _number(value: float) -> str:

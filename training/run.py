@@ -259,7 +259,7 @@ class Run:
         self.lock.release()
         if self.config.verbose:
             after = filter_report(self.agent, relevant_features(self.env), self.metrics.feature_std)
-            report.show(report.link_table({"start": before, "end": after}))
+            report.show_links({"start": before, "end": after}, self.agent)
         return Outcome(self.folder, self.agent.num_timesteps, None if finished else self.stop.signal)
 
     def _learn(self) -> bool:

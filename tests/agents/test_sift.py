@@ -1,5 +1,7 @@
 """Agents that sift: what their first layers read, and what becomes of it when the sensors move."""
 
+import warnings
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -521,3 +523,14 @@ def test_dense_first_layers_are_refused():
     model = SAC("SparseMlpPolicy", make_ene("Hopper-v5", 0.9), policy_kwargs={"recipe": "dense"})
     with pytest.raises(ValueError, match="first layer of actor must be sparse"):
         model.learn(5, callback=Sift())
+
+
+@pytest.mark.parametrize("recipe", ["sift", "oracle"])
+def test_networks_that_nobody_chooses_for_are_warned_about(recipe):
+    env = make_ene("Pendulum-v1", 0.5)
+    kwargs = {"policy_kwargs": {"recipe": recipe, "net_arch": [8]}, "learning_starts": 100, "buffer_size": 1_000}
+    with pytest.warns(UserWarning, match=f"recipe '{recipe}' leaves the first layers' links as they are"):
+        sb3.SAC(SparseSACPolicy, env, **kwargs).learn(103)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sb3.SAC(SparseSACPolicy, env, **kwargs).learn(103, callback=Sift() if recipe == "sift" else Oracle())
