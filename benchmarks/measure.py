@@ -40,6 +40,13 @@ def interleaved(
     return {name: np.array(values) for name, values in times.items()}
 
 
+def cpu_ms(act: Callable[[], Any]) -> float:
+    """Milliseconds that the process computes in ``act``, whatever else the machine does."""
+    start = time.process_time()
+    act()
+    return 1e3 * (time.process_time() - start)
+
+
 def machine() -> dict[str, Any]:
     """Processor, threads and versions."""
     cpuinfo = Path("/proc/cpuinfo")

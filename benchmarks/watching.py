@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from measure import write_results
+from measure import cpu_ms, write_results
 from siftrl.agents import SAC
 from siftrl.agents.callbacks import SparsityMetrics
 from siftrl.agents.networks import first_layer, networks
@@ -32,13 +30,6 @@ from stable_baselines3.common.logger import configure
 
 TASKS = {"HalfCheetah-v5": 128, "Humanoid-v5": 30}  # with the number of records that are kept
 _TURNS = 5
-
-
-def cpu_ms(act: Callable[[], None]) -> float:
-    """Milliseconds that the process computes in ``act``, whatever else the machine does."""
-    start = time.process_time()
-    act()
-    return 1e3 * (time.process_time() - start)
 
 
 def measure(task: str, n_records: int) -> dict[str, Any]:
