@@ -70,7 +70,7 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
         space = flat_box(env, "CorruptFeatures")
         self.level = level_of(corruption, severity) if level is None else _checked_level(corruption, level)
         known(features, FEATURES, "features")
-        if features != "all" and not env.has_wrapper_attr("relevant_features"):
+        if features != "all" and not (env.has_wrapper_attr("noise_source") and env.get_wrapper_attr("noise_source").n_noise):
             raise ValueError(f"features must be 'all' where an environment has no noise features, not {features!r}.")
         if corruption_seed is not None and corruption_seed < 0:
             raise ValueError(f"corruption_seed must not be negative, not {corruption_seed!r}.")
@@ -78,18 +78,19 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(
             self,
             corruption=corruption,
-            severity=severity,
-            level=level,
+            severity=int(severity),
+            level=None if level is None else float(level),
             features=features,
             mean=None if mean is None else mean.tolist(),
             std=None if std is None else std.tolist(),
-            corruption_seed=corruption_seed,
+            corruption_seed=None if corruption_seed is None else int(corruption_seed),
         )
         gym.Wrapper.__init__(self, env)
         dtype = space.dtype if space.dtype.kind == "f" else np.float32
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, space.shape, dtype)
         self.features = features
-        self.depth = env.get_wrapper_attr("depth") + 1 if env.has_wrapper_attr("depth") else 0
+        outer = "corruption_depth"
+        self.corruption_depth = env.get_wrapper_attr(outer) + 1 if env.has_wrapper_attr(outer) else 0
         self._corruption = CORRUPTIONS[corruption]
         self._given = None if mean is None else (mean, std)
         self._seed = self._entropy = corruption_seed
@@ -117,7 +118,7 @@ class CorruptFeatures(gym.Wrapper, RecordConstructorArgs):
         elif self._entropy is None:
             self._entropy = np.random.SeedSequence().entropy
         self._episode += 1
-        streams = np.random.SeedSequence(self._entropy, spawn_key=(_STREAM_TAG, self.depth, self._episode))
+        streams = np.random.SeedSequence(self._entropy, spawn_key=(_STREAM_TAG, self.corruption_depth, self._episode))
         self._rng = np.random.default_rng(streams)
         self._memory = {}
         permutation = info.get("permutation", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def level_of(name: str, severity: int) -> float:
         (0.2, 3)
     """
     levels = CORRUPTIONS[known(name, CORRUPTIONS, "corruption")].levels
-    if severity not in SEVERITIES:
+    if not isinstance(severity, Integral) or severity not in SEVERITIES:
         raise ValueError(f"severity must be a whole number from 1 to 5, not {severity!r}.")
     return levels[severity - 1]
 

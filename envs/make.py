@@ -126,6 +126,9 @@ def _make_task(env_id: str | EnvSpec, kwargs: dict[str, Any]) -> gym.Env:
     except gym.error.DependencyNotInstalled:
         raise
     except (gym.error.Error, ImportError) as error:
+        if isinstance(error, ImportError) and isinstance(env_id, str) and ":" in env_id:
+            hint = did_you_mean(env_id, gym.registry)
+            raise ValueError(f"env_id must name a module that can be imported, not {env_id!r}: {error}.{hint}") from error
         others = [other for other in gym.registry if other != env_id]
         hint = did_you_mean(env_id, others) or " gymnasium.pprint_registry() lists them."
         raise ValueError(f"env_id must be a registered environment, not {env_id!r}.{hint}") from error

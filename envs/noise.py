@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, SupportsFloat
 
@@ -46,8 +47,8 @@ def total_features(n_real: int, noise_fraction: float) -> int:
     if n_real < 1:
         raise ValueError(f"n_real must be at least 1, got {n_real!r}")
     try:
-        fraction = Fraction(str(noise_fraction))
-    except ValueError:
+        fraction = Fraction(Decimal(str(noise_fraction)))
+    except (InvalidOperation, ValueError, OverflowError):
         fraction = Fraction(-1)
     if not 0 <= fraction < 1:
         raise ValueError(f"noise_fraction must be a number from 0 up to but not including 1, got {noise_fraction!r}")

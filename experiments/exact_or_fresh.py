@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ def rows_by_run() -> dict[Run, list[dict[str, str]]]:
 def train(run: Run) -> Iterator[dict[str, object]]:
     """Train one agent by the command line and give its rows."""
     folder = LOGS / f"{run.recipe}-{run.noise}-{run.replay_noise}-{run.seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped
     options = {
         "--algo": "sac", "--recipe": run.recipe, "--env": ENV, "--noise": run.noise, "--replay-noise": run.replay_noise,
         "-n": STEPS, "--seed": run.seed, "--eval-freq": EVAL_FREQ, "--eval-episodes": EVAL_EPISODES, "--threads": 1,
@@ -115,7 +117,7 @@ def run_all(workers: int) -> None:
     with ThreadPoolExecutor(workers) as pool:
         for rows in pool.map(lambda run: list(train(run)), [run for run in runs if run not in done]):
             with TABLE.open("a", newline="") as file:
-                csv.DictWriter(file, COLUMNS).writerows(rows)
+                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
             print(
                 f"{rows[0]['recipe']} {rows[0]['replay_noise']} seed {rows[0]['seed']}: {rows[-1]['mean_return']}",
                 flush=True,

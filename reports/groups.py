@@ -6,14 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..training.config import AGENT, HYPERPARAMETERS, RunConfig
+from ..training.config import AGENT, ALSO_OF_THE_AGENT, HYPERPARAMETERS, RunConfig
 from ..training.launch import experiment, run_hash
-from ..training.options import spelling
+from ..training.options import options_in, spelling
 from .runs import RunRecord
 
 _METHOD, _TASK = ("algo", "recipe"), ("env", "noise")
-_OF_METHODS = {field.name for field in fields(RunConfig) if field.metadata["group"] in (AGENT, HYPERPARAMETERS)}
-_OF_METHODS |= {"replay_noise", "on_permute", "quiet_start", "buffer_size"}  # the agent's, whatever they have to do with
+_OF_METHODS = {*options_in(RunConfig, AGENT, HYPERPARAMETERS), *ALSO_OF_THE_AGENT}
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,10 +135,11 @@ class QuickSelection(SelectorMixin, BaseEstimator):
         samples = torch.from_numpy(((X - X.mean(axis=0)) / np.where(std > 0, std, 1.0)).astype(np.float32))
         random_state = check_random_state(self.random_state)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(random_state.randint(2**31))
-            self.strength_ = feature_strength(self._train(samples))
-        if not np.isfinite(self.strength_).all():
+            torch.default_generator.manual_seed(random_state.randint(2**31))
+            strength = feature_strength(self._train(samples))
+        if not np.isfinite(strength).all():
             raise ValueError(f"training diverged at learning_rate={self.learning_rate}: give a smaller one")
+        self.strength_ = strength
         strongest_first = np.lexsort((random_state.random_sample(len(self.strength_)), -self.strength_))
         self.ranking_ = np.empty(len(self.strength_), np.int64)
         self.ranking_[strongest_first] = np.arange(1, len(self.strength_) + 1)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..training.launch import last_output
+from ..training.launch import DIVERGED, REFUSED, last_output
 from ..training.progress import is_finished, steps_done
 from .study import StudyRun
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
-REFUSED = 2  # the exit code of a run whose options cannot work: it would be refused again
+_FOR_GOOD = (REFUSED, DIVERGED)  # ends of a run that would end so again
 _PERIOD = 0.5  # seconds between two looks at the runs
 
 
@@ -138,6 +138,6 @@ class Sweep:
         else:
             job.failures += 1
             job.reason = job.started.reason or last_output(job.folder) or f"it ended with code {code} and printed nothing"
-            again = code != REFUSED and job.failures <= self._retries
+            again = code not in _FOR_GOOD and job.failures <= self._retries
             job.state = WAITING if again else FAILED
         job.started, job.rate = None, 0.0

@@ -36,6 +36,9 @@ AGENT, HYPERPARAMETERS, ENVIRONMENT, NOISE, TRAINING, RECORD, MACHINE = (
     "machine",
 )
 
+#: Options of other groups that make the agent, too, whatever else they are about.
+ALSO_OF_THE_AGENT = ("replay_noise", "on_permute", "buffer_size", "quiet_start")
+
 DISTRIBUTIONS = one_of(*KINDS)
 
 

@@ -16,6 +16,8 @@ from .options import value_types
 from .progress import steps_done
 
 OUTPUT = "output.txt"
+#: How a run ends that nobody has stopped: by the disk or the memory, for its options, or as its weights are no numbers.
+FAILED, REFUSED, DIVERGED = 1, 2, 3
 _NO_INFLUENCE = ("trained_agent", "log_folder", "tensorboard_log", "save_freq", "progress", "verbose")
 _NAMED = ("algo", "recipe", "env", "noise")
 # What numerical libraries read when they are loaded; torch's own count is set by the run.
@@ -117,8 +119,8 @@ class RunProcess:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """``None`` while the run goes on; then 0 if it is finished, 1 if disk or memory failed it or it diverged, 2 if it
-        could not be carried out, and 128 + the number of the signal that stopped or killed it."""
+        """``None`` while the run goes on; then 0 if it is finished, ``FAILED`` if the disk or the memory failed it,
+        ``REFUSED`` if its options cannot be carried out, ``DIVERGED``, or 128 + the number of the signal that stopped it."""
         return _exit_code(self._process.poll())
 
     def wait(self, timeout: float | None = None) -> int:

@@ -24,7 +24,7 @@ from .device import spin_briefly
 from .divergence import Diverged
 from .folder import BEST_MODEL, COMMAND, CONFIG, EVALUATIONS, FEATURES, MODEL, FolderLock, events_folder
 from .journals import EVENTS, MONITORS
-from .launch import experiment
+from .launch import DIVERGED, FAILED, REFUSED, experiment
 from .options import spelling
 from .progress import PROGRESS, checkpoints, is_finished, write_steps
 from .resume import ForeignStateError
@@ -55,7 +55,7 @@ def main(folder: Path) -> int:
         run = attended.run = _prepared(config, lock)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return REFUSED
     except (OSError, MemoryError) as error:
         return _failed(folder, error)
     try:
@@ -63,7 +63,7 @@ def main(folder: Path) -> int:
             outcome = run.carry_out()
     except ForeignStateError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return REFUSED
     except (OSError, MemoryError, Diverged) as error:
         return _failed(folder, error)
     except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def main(folder: Path) -> int:
 
 def _failed(folder: Path, error: Exception) -> int:
     print(f"error: {what_failed(error, folder)}. What was saved before is whole.", file=sys.stderr)
-    return 1
+    return DIVERGED if isinstance(error, Diverged) else FAILED
 
 
 class _Attended:

@@ -32,8 +32,8 @@ _EPILOG = """\
 examples:
   # twenty trials of SET on Pendulum; again, with --trials 40: twenty more
   siftrl-tune --recipe set --env Pendulum-v1 --noise 0.5 -n 3000 --trials 20 --name demo
-  # the learning rate fixed, the density over less, the drop fraction the recipe's own, and one more option searched
-  siftrl-tune --learning-rate 3e-4 --search input-density=0.01:0.1 --keep drop-fraction --search batch-size=64,256
+  # the learning rate fixed, the drop fraction the recipe's own, the density over less, and one more option searched
+  siftrl-tune --recipe anf --learning-rate 3e-4 --keep drop-fraction --search input-density=0.01:0.1 --search width=64,256
   # the growth rule: at random, by gradient, by momentum
   siftrl-tune --recipe set --search recipe=set,rigl,snfs --name growth
   # what was found so far; and then the best beside the recipe's own on five fresh seeds
@@ -117,7 +117,7 @@ def _search(plan: Plan, folder: Path, options: SearchOptions, test_seeds: range)
     from .search import search
     from .trial_runs import RunFailed
 
-    stop = StopRequest()
+    stop, study, failed = StopRequest(), None, False
     try:
         with stop:
             study = search(plan, folder, options.trials, workers=options.workers, stop=stop, announce=_announce)
@@ -125,12 +125,13 @@ def _search(plan: Plan, folder: Path, options: SearchOptions, test_seeds: range)
                 _test(study, plan, folder, options, test_seeds, stop)
     except RunFailed as failure:
         print(f"{_PROG}: error: {failure}", file=sys.stderr)
-        return 1
+        failed = True
     except Stopped:
         pass
-    report(study, plan, folder)
+    if study is not None:  # also where its test failed
+        report(study, plan, folder)
     if stop.signal is None:
-        return 0
+        return int(failed)
     print("Stopped. The same command goes on with the search.")
     return 128 + stop.signal
 

@@ -10,6 +10,7 @@ from ..agents.presets import PRESETS, build_kwargs
 from ..names import known
 from ..sparse.density import ERK, ConstantFanIn, InputOnly
 from ..sparse.recipes import RECIPES, Recipe
+from ..training.agent import learning_starts
 from ..training.config import RunConfig
 from .values import SEARCHABLE
 
@@ -38,8 +39,9 @@ def own_values(base: RunConfig) -> dict[str, Any]:
         schedule = {"fraction": recipe.schedule.fraction, **policy_kwargs["recipe_kwargs"]["critic"]}
         own.update(period_updates=schedule["period_updates"], drop_fraction=schedule["fraction"])
     sb3 = inspect.signature(_ALGORITHMS[base.algo].__init__).parameters
-    for name in ("learning_rate", "batch_size", "learning_starts"):
+    for name in ("learning_rate", "batch_size"):
         own[name] = algorithm_kwargs.get(name, sb3[name].default)
+    own["learning_starts"] = learning_starts(base)
     given = {name: getattr(base, name) for name in SEARCHABLE}
     return {**own, **{name: value for name, value in given.items() if value is not None}}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from ..training.config import RunConfig
+from ..training.config import ALSO_OF_THE_AGENT, RunConfig
 from ..training.options import spelling
 from .trial import OWN
 from .values import SEARCHABLE
@@ -42,7 +42,7 @@ def as_method(config: RunConfig, label: str) -> str:
     """
     defaults = {field.name: field.default for field in dataclasses.fields(RunConfig)}
     lines = [f"[methods.{label}]"]
-    for name in SEARCHABLE:
+    for name in (*SEARCHABLE, *ALSO_OF_THE_AGENT):
         value = getattr(config, name)
         if name == "recipe" or value != defaults[name]:
             lines.append(f"{name} = {json.dumps(value)}")

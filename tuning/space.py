@@ -11,6 +11,7 @@ from ..agents.presets import STOP_SHARE
 from ..names import known
 from ..sparse.recipes import RECIPES
 from ..sparse.schedules import Falling
+from ..training.agent import learning_starts
 from ..training.config import RunConfig
 from ..training.options import spelling
 from .defaults import own_values
@@ -53,20 +54,21 @@ def search_space(
         {'learning_rate': Range(low=0.0001, high=0.003)}
     """
     wishes = dict(wishes or {})
-    space = {name: values for name, values in _default_space(base, given).items() if name not in given}
+    space = {name: values for name, values in _default_space(base, {*given, *wishes}).items() if name not in given}
     for name in kept:
         if name not in space or name in wishes:
             why = "it is searched as well" if name in wishes else f"only {_listed(space)} would be searched"
             raise ValueError(f"{spelling(name)} cannot be kept: {why}.")
         del space[name]
     for name in wishes:
-        if name in given:
+        if name in given and not (name == "recipe" and base.recipe in wishes[name]):  # that of the first trial
             raise ValueError(f"{spelling(name)} is both fixed to {getattr(base, name)} and searched: leave out one.")
     space.update(wishes)
     if not space:
         raise ValueError("nothing is left to search: every hyper-parameter is fixed or kept.")
     _check_values(base, space)
     _check_recipes(base, space)
+    _check_agents(base, space)
     return space
 
 
@@ -95,6 +97,16 @@ def _check_values(base: RunConfig, space: Space) -> None:
     for name, values in space.items():
         for value in values.extremes:
             dataclasses.replace(base, **{name: value})
+
+
+def _check_agents(base: RunConfig, space: Space) -> None:
+    """Check that agents can be made of what is searched, and that they come to learn."""
+    typical = {name: values.extremes[0] for name, values in space.items()}
+    for name, values in space.items():
+        for value in values.extremes:
+            starts = learning_starts(dataclasses.replace(base, **{**typical, name: value}))
+            if name == "learning_starts" and starts >= base.n_timesteps:
+                raise ValueError(f"learning-starts must be below n-timesteps ({base.n_timesteps}), not {value}.")
 
 
 def _check_recipes(base: RunConfig, space: Space) -> None:

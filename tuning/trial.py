@@ -13,7 +13,7 @@ from ..training.stopping import StopRequest
 from .plan import Plan
 from .seeds import seeds_for_tuning
 from .space import distributions
-from .trial_runs import RunFailed, TrialRuns
+from .trial_runs import MachineFailed, RunFailed, TrialRuns
 
 #: User attributes of a trial: that it is the recipe's own values, and why it failed.
 OWN, FAILURE = "own", "failure"
@@ -32,9 +32,9 @@ def draw(trial: optuna.Trial, plan: Plan) -> None:
 def carry_out(trial: optuna.Trial, plan: Plan, folder: Path, *, workers: int, stop: StopRequest) -> None:
     """Train and judge a trial, and tell the study; a trial that was interrupted goes on.
 
-    Its value is the mean over its seeds of the final return. Its runs are judged one after another, also where they train
-    side by side, so that the number of workers changes nothing but the time. The recipe's own trial is never pruned: it is
-    what the others are compared with.
+    Its value is the mean over its seeds of the final return; parameters that an earlier trial had are not trained again.
+    Its runs are judged one after another, also where they train side by side, so that the number of workers changes nothing
+    but the time. The recipe's own trial is never pruned: it is what the others are compared with.
 
     Args:
         trial: which runs, with its parameters.
@@ -45,7 +45,10 @@ def carry_out(trial: optuna.Trial, plan: Plan, folder: Path, *, workers: int, st
 
     Raises:
         Stopped: once a stop is asked for.
+        MachineFailed: where the disk or the memory fails a run; the trial then stays unfinished.
     """
+    if _took_over(trial):
+        return
     # The recipe's own trial is run without any parameter: a value may have no place in the space, or no number.
     own = OWN in trial.user_attrs
     configs = [plan.config({} if own else trial.params, seed) for seed in seeds_for_tuning(plan.tuning_seeds)]
@@ -55,6 +58,8 @@ def carry_out(trial: optuna.Trial, plan: Plan, folder: Path, *, workers: int, st
         except optuna.TrialPruned:
             trial.study.tell(trial, state=TrialState.PRUNED)
             runs.abandon()
+        except MachineFailed:
+            raise
         except RunFailed as failure:
             trial.set_user_attr(FAILURE, str(failure))
             trial.study.tell(trial, state=TrialState.FAIL)
@@ -62,6 +67,25 @@ def carry_out(trial: optuna.Trial, plan: Plan, folder: Path, *, workers: int, st
         else:
             trial.study.tell(trial, value)
             runs.forget_checkpoints()
+
+
+def _took_over(trial: optuna.Trial) -> bool:
+    """End the trial as an earlier one of the same parameters did, or give it up where that one is not over: same runs."""
+    if OWN in trial.user_attrs:
+        return False
+    for other in trial.study.get_trials(deepcopy=False)[: trial.number]:
+        if other.params != trial.params or OWN in other.user_attrs:
+            continue
+        if other.state == TrialState.RUNNING:
+            trial.set_user_attr(FAILURE, f"trial {other.number}, which is not over, has the same parameters")
+            trial.study.tell(trial, state=TrialState.FAIL)
+            return True
+        if other.state in (TrialState.COMPLETE, TrialState.FAIL):
+            if other.state == TrialState.FAIL:
+                trial.set_user_attr(FAILURE, other.user_attrs[FAILURE])
+            trial.study.tell(trial, other.value, state=other.state)
+            return True
+    return False
 
 
 def _judge(trial: optuna.Trial, runs: TrialRuns, n_timesteps: int, prune: bool) -> float:

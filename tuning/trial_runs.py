@@ -14,17 +14,21 @@ import numpy as np
 
 from ..training.config import RunConfig
 from ..training.folder import EVALUATIONS
-from ..training.launch import RunProcess, hashed_folder
+from ..training.launch import DIVERGED, FAILED, REFUSED, RunProcess, hashed_folder
 from ..training.progress import checkpoints, is_finished
 from ..training.stopping import Stopped, StopRequest
 
 _POLL_SECONDS = 0.2
 _STARTS = 3  # of a run that something kills
-_DISK_OR_OPTIONS = (1, 2)  # ends of a run that would end so again
+_FOR_GOOD = (REFUSED, DIVERGED)  # ends of a run that would end so again
 
 
 class RunFailed(Exception):  # noqa: N818 - what happened, as Stopped
     """A run ended without a result; the message says why."""
+
+
+class MachineFailed(RunFailed):
+    """The disk or the memory failed a run, which says nothing of its parameters."""
 
 
 class TrialRuns:
@@ -53,10 +57,11 @@ class TrialRuns:
         Raises:
             Stopped: once a stop is asked for.
             RunFailed: where the run ends without a result, or its return is no number.
+            MachineFailed: where the disk or the memory has failed it.
         """
         seen = 0
         while True:
-            self._start_what_can()
+            self._start_what_can(index)
             # Asked before the evaluations are read: those of a finished run are complete then.
             finished = self._is_finished(index)
             for steps, value in read_evaluations(self.folders[index])[seen:]:
@@ -70,7 +75,12 @@ class TrialRuns:
                 raise Stopped
             time.sleep(_POLL_SECONDS)
 
-    def _start_what_can(self) -> None:
+    def _start_what_can(self, judged: int) -> None:
+        # Failures wait for their turn, so that results do not depend on how many run side by side.
+        others = {index: process for index, process in self._processes.items() if index != judged}
+        for index in [index for index, process in others.items() if process.poll() == 0]:
+            del self._processes[index]
+            self._finished.add(index)
         for index, config in enumerate(self.configs):
             if len(self._processes) >= self.workers:
                 return
@@ -98,9 +108,9 @@ class TrialRuns:
         if code == 0:
             self._finished.add(index)
             return True
-        if code in _DISK_OR_OPTIONS or self._starts[index] >= _STARTS:
+        if code in (FAILED, *_FOR_GOOD) or self._starts[index] >= _STARTS:
             said = process.output(1) or f"it ended with {code} and said nothing"
-            raise RunFailed(f"{said} ({self.folders[index]})")
+            raise (MachineFailed if code == FAILED else RunFailed)(f"{said} ({self.folders[index]})")
         return False
 
     def abandon(self) -> None:

@@ -200,3 +200,24 @@ def test_environments_that_do_not_fit_get_one_sentence():
         CorruptFeatures(gym.make("Pendulum-v1"), "gaussian", features="real")
     with pytest.raises(TypeError, match="CorruptFeatures needs an environment with a Box observation space"):
         CorruptFeatures(gym.make("FrozenLake-v1"), "gaussian")
+
+
+@pytest.mark.parametrize("env", [make_ene("Pendulum-v1", 0.0), PermuteFeatures(gym.make("Pendulum-v1"))])
+def test_noise_that_is_not_there_cannot_be_corrupted(env):
+    with pytest.raises(ValueError, match="features must be 'all' where an environment has no noise features, not 'noise'"):
+        CorruptFeatures(env, "bias", features="noise")
+
+
+def test_numbers_of_numpy_can_be_arguments():
+    env = CorruptFeatures(pendulum(), "bias", np.int64(3), level=np.float32(0.5), corruption_seed=np.int64(3))
+    assert env.spec.to_json()
+    with pytest.raises(ValueError, match=r"severity must be a whole number from 1 to 5, not 3\.0"):
+        CorruptFeatures(pendulum(), "bias", 3.0)
+
+
+def test_a_task_may_have_a_depth_of_its_own():
+    task = pendulum()
+    task.unwrapped.depth = 2.5
+    np.testing.assert_array_equal(
+        seen(CorruptFeatures(task, "gaussian"), 5, seed=1), seen(CorruptFeatures(pendulum(), "gaussian"), 5, seed=1)
+    )

@@ -1,8 +1,5 @@
 """Building and registering: every id passes the checkers, and a spec rebuilds what it describes."""
 
-import subprocess
-import sys
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -16,7 +13,11 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("siftrl/"))
 
 # Both checkers advise on spaces and wrappers that are the tasks' own.
-pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.usefixtures("short_tables"),
+]
 
 
 def layers(env):
@@ -143,7 +144,7 @@ def test_a_vector_shares_its_order_and_not_its_noise(vec_env_cls):
         (["HalfCheetah-v3"], {}, r"not 'HalfCheetah-v3'\. Did you mean HalfCheetah-v5\?"),
         (["HalfCheetah-v9"], {}, r"not 'HalfCheetah-v9'\. Did you mean HalfCheetah-v5\?"),
         (["no/such env!"], {}, r"env_id must be .*, not 'no/such env!'\. gymnasium\.pprint_registry\(\) lists them"),
-        (["nomodule:Pendulum-v1"], {}, r"Did you mean Pendulum-v1\?"),
+        (["nomodule:Pendulum-v1"], {}, r"No module named 'nomodule'.* Did you mean Pendulum-v1\?"),
         (["Pendulum-v1", 1.0], {}, "noise_fraction .* got 1.0"),
         (["Pendulum-v1"], {"permute": True, "permute_every": 5}, "permute=True .* excludes permute_every=5"),
         (["siftrl/ENE-Hopper-v5"], {}, "env must not have noise features yet"),
@@ -157,11 +158,3 @@ def test_bad_arguments_get_one_sentence(args, kwargs, message):
 def test_discrete_observations_are_refused():
     with pytest.raises(TypeError, match="Box observation space, got Discrete"):
         make_ene("FrozenLake-v1")
-
-
-def test_importing_the_environments_loads_no_torch():
-    code = (
-        "import sys, siftrl.envs; print([m for m in ('torch', 'numba', 'stable_baselines3', 'mujoco') if m in sys.modules])"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert printed.stdout.strip() == "[]"

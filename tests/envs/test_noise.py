@@ -1,8 +1,5 @@
 """The noise features: their count, their keys, their statistics, and the task they must not touch."""
 
-import copy
-import pickle
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -57,9 +54,8 @@ def test_feature_counts_are_exact(n_real, noise_fraction, total):
 
 
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1", "InvertedPendulum-v5", "Hopper-v5"])
-@pytest.mark.parametrize("distribution", ["normal", "uniform"])
-def test_task_is_untouched_and_noise_regenerates(env_id, distribution):
-    clean, noisy = gym.make(env_id), NoiseFeatures(gym.make(env_id), 0.85, distribution)
+def test_task_is_untouched_and_noise_regenerates(env_id):
+    clean, noisy = gym.make(env_id), NoiseFeatures(gym.make(env_id), 0.85)
     d, source = noisy.n_real_features, noisy.noise_source
     clean.action_space.seed(3)
     for seed in (5, None, None):
@@ -116,15 +112,6 @@ def test_no_noise_adds_nothing_and_casts():
     assert observation.shape == (4,)
     assert observation.dtype == np.float32
     assert info["noise_key"].shape == (2,)
-
-
-@pytest.mark.parametrize("live", [0, 1, 5, 26, 27])
-def test_live_noise_keeps_its_values_and_the_rest_is_zero(live):
-    whole, some = pendulum(), pendulum(live_noise=live)
-    (all_alive, _), (observation, info) = whole.reset(seed=0), some.reset(seed=0)
-    np.testing.assert_array_equal(observation[: 3 + live], all_alive[: 3 + live])
-    assert not observation[3 + live :].any()
-    np.testing.assert_array_equal(observation[3:], regenerate(some.noise_source, info["noise_key"]))
 
 
 @pytest.mark.parametrize(("distribution", "std"), [("normal", 1), ("normal", 4), ("uniform", 2)])
@@ -192,17 +179,10 @@ def test_a_constant_feature_is_imitated_by_a_constant():
     assert (noise == 2.5).all()
 
 
-def test_sources_travel_without_their_table(histogram):
-    for source in (NoiseSource(17, 1683), NoiseSource(3, 27, "imitate", histogram=histogram)):
-        before = draw(source, random_keys(3))
-        for twin in (pickle.loads(pickle.dumps(source)), copy.deepcopy(source)):
-            assert twin == source
-            assert hash(twin) == hash(source)
-            np.testing.assert_array_equal(draw(twin, random_keys(3)), before)
-        assert len(pickle.dumps(source)) < 10_000
-    twin = NoiseSource(17, 1683)
-    assert twin.segments(random_keys(1)).table is NoiseSource(34, 100).segments(random_keys(1)).table
-    assert NoiseSource(17, 1683, std=2) != twin
+def test_one_table_serves_sources_of_any_width():
+    source = NoiseSource(17, 1683)
+    assert source.segments(random_keys(1)).table is NoiseSource(34, 100).segments(random_keys(1)).table
+    assert NoiseSource(17, 1683, std=2) != source
 
 
 @pytest.mark.parametrize(
@@ -216,6 +196,7 @@ def test_sources_travel_without_their_table(histogram):
         ({"noise_fraction": -0.1}, "noise_fraction .* got -0.1"),
         ({"noise_fraction": float("nan")}, "noise_fraction .* got nan"),
         ({"noise_fraction": "most"}, "noise_fraction .* got 'most'"),
+        ({"noise_fraction": "9/10"}, "noise_fraction .* got '9/10'"),
         ({"distribution": "autoregresive"}, r"distribution must be one of normal, .* Did you mean autoregressive\?"),
         ({"correlation": 1}, r"correlation must lie between 0 and 0\.999, got 1"),
         ({"correlation": float("nan")}, r"correlation must lie between 0 and 0\.999, got nan"),

@@ -1,11 +1,16 @@
 """Runs that take no time: one evaluation more whenever they are asked how they are, a function of their options."""
 
+import contextlib
 import os
 
 import numpy as np
 import pytest
 from siftrl.training.folder import EVALUATIONS
+from siftrl.training.stopping import StopRequest
 from siftrl.tuning import trial_runs
+from siftrl.tuning.options import SearchOptions
+from siftrl.tuning.plan import make_plan
+from siftrl.tuning.search import search
 
 EVALUATIONS_OF_A_RUN = 10
 
@@ -47,19 +52,36 @@ class FakeRun:
         return "error: it broke"
 
 
-@pytest.fixture
-def fake_runs(monkeypatch):
-    """Trials are carried out by fake runs, of this class."""
+def is_finished(folder):
+    return len(trial_runs.read_evaluations(folder)) >= EVALUATIONS_OF_A_RUN
 
+
+@contextlib.contextmanager
+def faked():
     class OfThisTest(FakeRun):
         pass
 
-    def is_finished(folder):
-        return len(trial_runs.read_evaluations(folder)) >= EVALUATIONS_OF_A_RUN
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial_runs, "RunProcess", OfThisTest)
+        patch.setattr(trial_runs, "is_finished", is_finished)
+        patch.setattr(trial_runs, "_POLL_SECONDS", 0)
+        # A kill loses nothing that was written; only a power cut does, and waiting for the disk takes most of the time.
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield OfThisTest
 
-    monkeypatch.setattr(trial_runs, "RunProcess", OfThisTest)
-    monkeypatch.setattr(trial_runs, "is_finished", is_finished)
-    monkeypatch.setattr(trial_runs, "_POLL_SECONDS", 0)
-    # A kill loses nothing that was written; only a power cut does, and waiting for the disk takes most of the time.
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    return OfThisTest
+
+@pytest.fixture
+def fake_runs():
+    """Trials are carried out by fake runs, of this class."""
+    with faked() as runs:
+        yield runs
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory):
+    """Plan and folder of a search that has come to its end, both only to be read."""
+    plan = make_plan({"recipe": "set", "env": "Pendulum-v1", "n_timesteps": 1000, "width": 32}, SearchOptions(), {})
+    folder = tmp_path_factory.mktemp("searches") / "done"
+    with faked():
+        search(plan, folder, 13, workers=1, stop=StopRequest(), announce=lambda line: None)
+    return plan, folder

@@ -34,10 +34,13 @@ def test_a_search_its_continuation_its_test_and_its_report(tmp_path, fake_runs, 
 
 
 def test_a_search_trains_real_agents(tmp_path, capsys):
-    options = ["-n", "120", "--eval-episodes", "1", "--batch-size", "8", "--width", "16", "--device", "cpu"]
+    options = [
+        "--env", "InvertedPendulum-v5", "-n", "120", "--eval-episodes", "1", "--batch-size", "8", "--width", "16",
+        "--device", "cpu",
+    ]  # fmt: skip
     assert main([*QUICK, *options, "--trials", "1", "--tuning-seeds", "1"]) == 0
     folder = tmp_path / "searches" / "demo"
-    run = next(folder.glob("runs/sac-static/Pendulum-v1_0.5_s1000_*"))
+    run = next(folder.glob("runs/sac-static/InvertedPendulum-v5_0.5_s1000_*"))
     assert json.loads((run / "config.json").read_text())["config"]["batch_size"] == 8
     assert not checkpoints(run), "a whole trial's replays take no more room"
     assert tomllib.loads((folder / "best.toml").read_text())["methods"]["best"]["recipe"] == "static"
@@ -107,3 +110,22 @@ def test_a_search_whose_own_values_fail_ends_with_1(fake_runs, monkeypatch, caps
     monkeypatch.setattr(fake_runs, "poll", lambda self: 2)
     assert main(QUICK) == 1
     assert "the recipe's own values cannot be trained with: error: it broke" in capsys.readouterr().err
+
+
+def test_a_test_that_fails_hides_nothing_that_was_found(fake_runs, monkeypatch, capsys):
+    assert main([*QUICK, "--trials", "2"]) == 0
+    monkeypatch.setattr(fake_runs, "poll", lambda self: 3)
+    assert main([*QUICK, "--trials", "2", "--test-seeds", "1"]) == 1
+    shown = capsys.readouterr()
+    assert "error: it broke" in shown.err
+    assert shown.out.count("2 trials: 2 whole.") == 2
+
+
+def test_the_examples_of_the_help_are_searches(monkeypatch):
+    plans = []
+    monkeypatch.setattr(command, "_search", lambda plan, *_: plans.append(plan) or 0)
+    lines = [line.split() for line in command._EPILOG.splitlines() if line.startswith("  siftrl-tune ")]
+    for _, *arguments in lines:
+        if "--show" not in arguments:
+            assert main(arguments) == 0, arguments
+    assert len(plans) == len(lines) - 1

@@ -29,3 +29,7 @@ def test_own_values_of_some_recipes():
     assert not {"density", "input_density"} & own_values(RunConfig(recipe="ds")).keys()
     assert not {"density", "input_density"} & own_values(RunConfig(recipe="rlx2")).keys()
     assert own_values(RunConfig(algo="td3"))["learning_rate"] == 1e-3
+
+
+def test_a_quiet_start_has_its_own_random_steps():
+    assert own_values(RunConfig(recipe="set", quiet_start=True))["learning_starts"] == 1_000

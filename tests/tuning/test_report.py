@@ -1,5 +1,6 @@
 """What is shown and written of a search."""
 
+import shutil
 import tomllib
 
 import pytest
@@ -12,15 +13,15 @@ from siftrl.tuning.options import SearchOptions
 from siftrl.tuning.parameters import as_method
 from siftrl.tuning.plan import make_plan
 from siftrl.tuning.report import BEST, FIGURE, comparison_table, report
-from siftrl.tuning.search import search, study_of
+from siftrl.tuning.search import study_of
 
 
 @pytest.fixture
-def found(tmp_path, fake_runs):
-    """A search that has come to its end: its study, plan and folder."""
-    plan = make_plan({"recipe": "set", "env": "Pendulum-v1", "n_timesteps": 1000, "width": 32}, SearchOptions(), {})
-    study = search(plan, tmp_path, 13, workers=1, stop=StopRequest(), announce=lambda line: None)
-    return study, plan, tmp_path
+def found(searched, tmp_path, fake_runs):
+    """A search that has come to its end: its study, plan and folder, to write to."""
+    plan, folder = searched
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return study_of(plan, tmp_path), plan, tmp_path
 
 
 def cells(table):
@@ -51,6 +52,10 @@ def test_a_method_holds_what_is_not_at_its_default():
     assert tomllib.loads(as_method(config, "x"))["methods"]["x"] == {
         "algo": "td3", "recipe": "anf", "hparams": "paper", "distribution": 'a"b', "density": 1e-05
     }  # fmt: skip
+
+
+def test_a_method_says_how_its_networks_start():
+    assert "quiet_start = true" in as_method(RunConfig(recipe="set", quiet_start=True), "best")
 
 
 def test_a_search_without_a_whole_trial_says_so(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The search: counts are exact, the recipe's own values come first, and no kill changes what comes of it."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from siftrl.tuning.plan import make_plan
 from siftrl.tuning.search import search, study_of
 from siftrl.tuning.trial import OWN, RUNS
 from siftrl.tuning.trial_runs import RunFailed
+from siftrl.tuning.values import Choices
 
 BASE = {"recipe": "set", "env": "Pendulum-v1", "noise": 0.5, "n_timesteps": 1000}
 TRIALS = 14  # more than ten, so that the last ones are modelled on the first
@@ -37,9 +39,9 @@ def facts(plan, folder):
     return [[trial.number, trial.state, trial.params, trial.value, trial.intermediate_values] for trial in trials]
 
 
-def in_a_fork(act):
+def in_a_fork(act, *args):
     """Do something in a process of its own, which may kill itself; its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=act)
+    process = multiprocessing.get_context("fork").Process(target=act, args=args)
     process.start()
     process.join(60)
     return process.exitcode
@@ -112,16 +114,17 @@ def test_no_kill_at_any_moment_loses_a_trial_or_changes_one(plan, tmp_path, fake
     expected = facts(plan, tmp_path / "whole")
     n_writes = len((tmp_path / "whole" / "journal.log").read_text().splitlines())
 
-    def search_and_die(folder, write):
+    def search_and_die(folder, write, trials):
         killed_at(write, torn=write % 2)
-        run_search(plan, folder)
+        run_search(plan, folder, trials)
 
     # The first writes one by one: there the study and its first trial come to be. Then here and there.
-    for write in [*range(2, 8), *range(9, n_writes, n_writes // 4)]:
+    early, late = dict.fromkeys(range(2, 8), 3), dict.fromkeys(range(9, n_writes, n_writes // 4), TRIALS)
+    for write, trials in (early | late).items():
         folder = tmp_path / str(write)
-        assert in_a_fork(lambda folder=folder, write=write: search_and_die(folder, write)) == -signal.SIGKILL
-        run_search(plan, folder)
-        assert facts(plan, folder) == expected, write
+        assert in_a_fork(search_and_die, folder, write, trials) == -signal.SIGKILL
+        run_search(plan, folder, trials)
+        assert facts(plan, folder) == expected[:trials], write
 
 
 def test_two_processes_share_a_search(plan, tmp_path, fake_runs):
@@ -173,7 +176,7 @@ def test_a_stop_leaves_the_trial_to_the_next_call(plan, tmp_path, fake_runs, mon
 
 def test_a_trial_whose_run_breaks_fails_and_the_search_goes_on(plan, tmp_path, fake_runs, monkeypatch):
     poll = fake_runs.poll
-    monkeypatch.setattr(fake_runs, "poll", lambda self: 1 if (self.config.learning_rate or 0) > 1e-3 else poll(self))
+    monkeypatch.setattr(fake_runs, "poll", lambda self: 3 if (self.config.learning_rate or 0) > 1e-3 else poll(self))
     study, lines = run_search(plan, tmp_path, trials=8)
     failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
     assert failed
@@ -198,3 +201,26 @@ def test_another_search_of_the_same_name_is_refused(plan, tmp_path, fake_runs):
     other = make_plan({**BASE, "noise": 0.9}, SearchOptions(), {})
     with pytest.raises(ValueError, match=r"was begun with noise 0\.5, not 0\.9: give the options"):
         run_search(other, tmp_path, trials=1)
+
+
+def test_parameters_that_come_again_are_not_trained_again(tmp_path, fake_runs):
+    plan = make_plan(BASE, SearchOptions(), {"width": Choices((32, 64))}, ["density", "period_updates", "drop_fraction"])
+    plan = dataclasses.replace(plan, space={"width": plan.space["width"]})
+    study, _ = run_search(plan, tmp_path, trials=8)
+    first = {}
+    for trial in study.trials[1:]:
+        assert trial.state == TrialState.COMPLETE
+        assert trial.value == first.setdefault(trial.params["width"], trial.value)
+    starts = [len(path.read_text().split()) for path in tmp_path.rglob("starts.txt")]
+    assert starts == [1] * (plan.tuning_seeds * (1 + len(first)))
+
+
+def test_a_disk_that_is_full_ends_the_search_and_costs_no_trial(plan, tmp_path, fake_runs, monkeypatch):
+    poll = fake_runs.poll
+    monkeypatch.setattr(fake_runs, "poll", lambda self: 1 if self.config.learning_rate else poll(self))
+    with pytest.raises(RunFailed, match="error: it broke"):
+        run_search(plan, tmp_path / "full", trials=4)
+    monkeypatch.setattr(fake_runs, "poll", poll)
+    run_search(plan, tmp_path / "full", trials=4)
+    run_search(plan, tmp_path / "whole", trials=4)
+    assert facts(plan, tmp_path / "full") == facts(plan, tmp_path / "whole")

@@ -74,6 +74,12 @@ def test_a_wish_narrows_or_adds():
     assert space["batch_size"] == Choices((64, 256))
 
 
+@pytest.mark.parametrize("wish", ["input_epsilon", "actor_density"])
+def test_who_wishes_for_links_by_layer_or_network_has_said_how_many(wish):
+    values = Range(1.0, 20.0) if wish == "input_epsilon" else Range(0.1, 0.2)
+    assert "density" not in search_space(RunConfig(recipe="set"), wishes={wish: values})
+
+
 def test_the_recipes_own_weight_decay_is_among_the_choices():
     assert search_space(RunConfig(hparams="paper"))["weight_decay"] == Choices((0.0, 1e-6, 1e-4, 2e-4, 1e-3))
 
@@ -90,6 +96,10 @@ def test_the_recipes_own_weight_decay_is_among_the_choices():
         ({"recipe": "static"}, {"wishes": {"period_updates": Range(100, 200)}},
          "period-updates cannot be searched: recipe static never rewires"),
         ({}, {"wishes": {"density": Range(0.1, 1.5)}}, r"density must be above 0 and at most 1, not 1\.5"),
+        ({"recipe": "set"}, {"wishes": {"distribution": Choices(("erk", "unifrom"))}},
+         "not 'unifrom'. Did you mean uniform"),
+        ({"recipe": "set", "n_timesteps": 3000}, {"wishes": {"learning_starts": Range(100, 5000)}},
+         r"learning-starts must be below n-timesteps \(3000\), not 5000"),
         ({"recipe": "set"}, {"wishes": {"recipe": Choices(("set", "rigel"))}}, "not 'rigel'. Did you mean rigl"),
         ({"recipe": "set"}, {"wishes": {"recipe": Choices(("set", "anf"))}},
          "recipes of one search must have the same hyper-parameters; set has density, .*, and anf has input-density"),

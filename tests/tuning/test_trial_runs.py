@@ -1,6 +1,7 @@
 """The runs of a trial: so many at a time, retried when killed, never left behind."""
 
 import dataclasses
+import itertools
 import signal
 
 import numpy as np
@@ -10,7 +11,7 @@ from siftrl.training.folder import EVALUATIONS
 from siftrl.training.launch import hashed_folder
 from siftrl.training.progress import checkpoint_path
 from siftrl.training.stopping import Stopped, StopRequest
-from siftrl.tuning.trial_runs import RunFailed, TrialRuns, read_evaluations
+from siftrl.tuning.trial_runs import MachineFailed, RunFailed, TrialRuns, read_evaluations
 
 CONFIG = RunConfig(env="Pendulum-v1", noise=0.5, recipe="dense", n_timesteps=1000, eval_freq=100)
 
@@ -59,10 +60,10 @@ def test_a_killed_run_goes_on_and_is_given_up_after_three_starts(tmp_path, fake_
         list(trial.evaluations(0))
 
 
-@pytest.mark.parametrize("code", [1, 2])
-def test_what_would_end_so_again_is_not_started_again(tmp_path, fake_runs, monkeypatch, code):
+@pytest.mark.parametrize(("code", "error"), [(1, MachineFailed), (2, RunFailed), (3, RunFailed)])
+def test_what_would_end_so_again_is_not_started_again(tmp_path, fake_runs, monkeypatch, code, error):
     monkeypatch.setattr(fake_runs, "poll", lambda self: code)
-    with pytest.raises(RunFailed), runs(tmp_path, n=1) as trial:
+    with pytest.raises(RunFailed, check=lambda raised: type(raised) is error), runs(tmp_path, n=1) as trial:
         list(trial.evaluations(0))
     assert len(next(tmp_path.rglob("starts.txt")).read_text().split()) == 1
 
@@ -107,3 +108,18 @@ def test_evaluations_are_read_as_runs_write_them(tmp_path):
 def test_runs_have_the_folders_that_their_options_name(tmp_path, fake_runs):
     with runs(tmp_path, n=1) as trial:
         assert trial.folders == [hashed_folder(trial.configs[0], tmp_path)]
+
+
+def test_a_run_that_ends_before_its_turn_makes_room(tmp_path, fake_runs, monkeypatch):
+    poll, looks = fake_runs.poll, itertools.count()
+    monkeypatch.setattr(fake_runs, "poll", lambda self: None if self.config.seed == 1000 else poll(self))
+    stop = StopRequest()
+
+    def sleep(seconds):
+        if next(looks) == 60:
+            stop.signal = signal.SIGINT
+
+    monkeypatch.setattr("siftrl.tuning.trial_runs.time.sleep", sleep)
+    with runs(tmp_path, n=4, workers=2, stop=stop) as trial, pytest.raises(Stopped):
+        next(trial.evaluations(0))
+    assert len(list(tmp_path.rglob("starts.txt"))) == 4
