@@ -69,13 +69,7 @@ class Outcome:
 def train(options: list[str], folder: Path) -> subprocess.Popen:
     """Start a training in ``folder``, or resume the one that is there."""
     runs = list(folder.rglob("config.json"))
-    # A run that was killed before its first checkpoint starts anew.
-    if runs and checkpoints(runs[0].parent):
-        arguments = ["-i", str(runs[0].parent)]
-    else:
-        for path in sorted(folder.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        arguments = [*options, "-f", str(folder)]
+    arguments = ["-i", str(runs[0].parent)] if runs else [*options, "-f", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, ROOT / "train.py", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -96,14 +90,19 @@ def run_through(options: list[str], folder: Path) -> Path:
 
 
 def run_killed(options: list[str], folder: Path, kills: int, rng: random.Random) -> Outcome:
-    """Train to the end through so many kills, at moments between the loading of the program and its last step."""
+    """Train to the end through so many kills, at moments between the loading of the program and its last step.
+
+    The first comes after the first checkpoint: without one there is nothing to resume.
+    """
     done = while_saving = 0
     while done < kills:
         process = train(options, folder)
         if rng.random() < 1 / 3:
-            _wait_for_unfinished_checkpoint(process, folder)
+            _wait_for_checkpoint(process, folder)
+            _stop_in_unfinished_checkpoint(process, folder)
         else:
             _wait(process, rng.uniform(0, 8))
+            _wait_for_checkpoint(process, folder)
         # It may have come to its end: then there was nothing to kill.
         if process.poll() is not None:
             process.communicate()
@@ -123,10 +122,22 @@ def _wait(process: subprocess.Popen, seconds: float) -> None:
         time.sleep(0.01)
 
 
-def _wait_for_unfinished_checkpoint(process: subprocess.Popen, folder: Path) -> None:
+def _wait_for_checkpoint(process: subprocess.Popen, folder: Path) -> None:
+    while process.poll() is None and not any(folder.glob("*/*/checkpoint_*.zip")):
+        time.sleep(0.002)
+
+
+def _stop_in_unfinished_checkpoint(process: subprocess.Popen, folder: Path) -> None:
     pattern = "*/*/.checkpoint_*.tmp"
     before = set(folder.glob(pattern))
-    while process.poll() is None and not set(folder.glob(pattern)) - before:
+    while process.poll() is None:
+        if set(folder.glob(pattern)) - before:
+            # Time for the kill: a small checkpoint is finished in milliseconds.
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if set(folder.glob(pattern)) - before:
+                return
+            process.send_signal(signal.SIGCONT)
         time.sleep(0.002)
 
 

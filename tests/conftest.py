@@ -1,10 +1,12 @@
 """Settings of the whole suite."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from siftrl.envs import noise_source, noise_tables
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
@@ -40,3 +42,13 @@ class RootIsNoPackageOfTests:
 
 def pytest_configure(config):
     config.pluginmanager.register(RootIsNoPackageOfTests())
+
+
+@pytest.fixture(scope="module")
+def short_tables():
+    """Tables of noise that are quick to make, for tests whose results do not hang on how long they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noise_tables, "_LENGTH", 2**18)
+        patch.setattr(noise_tables, "_SHORTEST_PART", 2**12)
+        patch.setattr(noise_source, "table", lru_cache(noise_tables.table.__wrapped__))
+        yield

@@ -206,17 +206,6 @@ def test_events_beside_the_logs_stay_those_of_one_run(tmp_path, capsys, monkeypa
     assert set((tmp_path / "tb").rglob("events.*")) == set(events.glob("events.*"))
 
 
-def test_the_same_seed_gives_the_same_run(tmp_path):
-    results = []
-    for _ in range(2):
-        assert main([*QUICK, "-n", "150", "--eval-freq", "50", "--eval-episodes", "2", "-f", str(tmp_path)]) == 0
-    for folder in run_folders(tmp_path):
-        with np.load(folder / "evaluations.npz") as evaluations:
-            results.append(evaluations["results"])
-    assert len(results) == 2
-    np.testing.assert_array_equal(*results)
-
-
 def test_ctrl_c_leaves_a_model_that_loads_and_goes_on(tmp_path):
     argv = [*QUICK, "-n", "1000000", "--eval-freq", "150", "--eval-episodes", "1", "--threads", "1", "--verbose", "1"]
     command = [sys.executable, "train.py", *argv, "-f", str(tmp_path)]
@@ -283,9 +272,11 @@ def test_help_loads_no_torch_and_names_every_preset():
         try:
             main(["--help"])
         except SystemExit:
-            assert "torch" not in sys.modules
+            pass
+        print("torch" in sys.modules)
     """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.endswith("\nFalse\n")
     text = " ".join(output.split()).replace("- ", "-")  # lines break at hyphens
     assert all(f" {name}" in text for name in PRESETS)
     assert "python train.py -i logs/" in text

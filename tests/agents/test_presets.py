@@ -68,11 +68,9 @@ class TestEveryPreset:
             assert network.optimizer.defaults["weight_decay"] == weight_decay
         if algo == "td3":
             assert model.action_noise is not None
-        assert bool(model.policy.evolutions) <= resolve(preset).rewires
+        assert bool(model.policy.evolutions) == resolve(preset).rewires
         assert bool(sparse_layers(model.critic)) == (preset != "dense")
-
-    def test_schedules_count_each_networks_own_steps(self, preset, algo, hparams):
-        model, _, _ = build(preset, algo, hparams, planned_updates=PLANNED)
+        # Schedules count each network's own steps.
         changes = published(preset, algo).schedule if hparams == "paper" else {}
         expected = resolve(preset, **changes).schedule
         for network, recipe in model.policy.recipes.items():
@@ -89,13 +87,16 @@ class TestEveryPreset:
         policy_kwargs, _ = build_kwargs(preset, algo, hparams)
         assert not any("stop_updates" in schedule for schedule in policy_kwargs.get("recipe_kwargs", {}).values())
 
-    def test_budgets_reach_the_networks(self, preset, algo, hparams):
-        kwargs = {"env": make_ene("Pendulum-v1", 0.9), "planned_updates": PLANNED}
-        model, _, _ = build(preset, algo, hparams, density=0.15, distribution="uniform", **kwargs)
-        tolerance = 1 / 31 if preset == "srigl" else 0.002  # one link of a neuron, or half of 256
-        assert densities(model) == pytest.approx([0.15] * 6, abs=tolerance)
-        model, _, _ = build(preset, algo, hparams, input_density=0.15, **kwargs)
-        assert densities(model) == pytest.approx([0.15] * 2, abs=tolerance)
+
+@every_preset
+@every_algo
+def test_budgets_reach_the_networks(preset, algo):
+    kwargs = {"env": make_ene("Pendulum-v1", 0.9), "planned_updates": PLANNED}
+    model, _, _ = build(preset, algo, density=0.15, distribution="uniform", **kwargs)
+    tolerance = 1 / 31 if preset == "srigl" else 0.002  # one link of a neuron, or half of 256
+    assert densities(model) == pytest.approx([0.15] * 6, abs=tolerance)
+    model, _, _ = build(preset, algo, input_density=0.15, **kwargs)
+    assert densities(model) == pytest.approx([0.15] * 2, abs=tolerance)
 
 
 def test_the_published_numbers():

@@ -18,6 +18,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
 from stable_baselines3.common.vec_env import VecNormalize
 
+pytestmark = pytest.mark.usefixtures("short_tables")
+
 
 def ene_vec(n_envs=1, seed=0, **kwargs):
     kwargs = {"env_id": "InvertedPendulum-v5", "noise_fraction": 0.8, "permute_every": 15, **kwargs}

@@ -41,17 +41,17 @@ def read(layer):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kwargs"),
+    ("algorithm", "make_kwargs"),
     [
-        (SAC, {}),
-        (TD3, {"action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.1))}),
-        (sb3.SAC, {"policy": SparseSACPolicy}),
-        (SAC, {"env": make_vec_env(make_ene, 4, seed=0, env_kwargs={"env_id": "Hopper-v5", "noise_fraction": 0.9})}),
+        (SAC, dict),
+        (TD3, lambda: {"action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.1))}),
+        (sb3.SAC, lambda: {"policy": SparseSACPolicy}),
+        (SAC, lambda: {"env": make_vec_env(make_ene, 4, seed=0, env_kwargs={"env_id": "Hopper-v5", "noise_fraction": 0.9})}),
     ],
     ids=["SAC", "TD3", "stock SAC", "four environments"],
 )
-def test_after_the_warm_up_the_networks_read_the_task_and_nothing_else(algorithm, kwargs):
-    model, sift = trained(algorithm, **kwargs)
+def test_after_the_warm_up_the_networks_read_the_task_and_nothing_else(algorithm, make_kwargs):
+    model, sift = trained(algorithm, **make_kwargs())
     assert sift.accepted.nonzero()[0].tolist() == list(range(11))
     for name, network in networks(model).items():
         layer = first_layer(network)
@@ -63,8 +63,14 @@ def test_after_the_warm_up_the_networks_read_the_task_and_nothing_else(algorithm
         assert read(first_layer(network)) == read(first_layer(networks(model)[name]))
 
 
-def test_networks_start_quietly_as_if_their_inputs_were_standardised():
-    model, _ = trained(n_steps=WARM_UP + 1, gradient_steps=0)
+@pytest.fixture(scope="module")
+def warmed_up():
+    """A model that has just chosen its features and has not learnt yet."""
+    return trained(n_steps=WARM_UP + 1, gradient_steps=0)[0]
+
+
+def test_networks_start_quietly_as_if_their_inputs_were_standardised(warmed_up):
+    model = warmed_up
     seen = observed(model.replay_buffer, np.arange(WARM_UP))[0]
     for name, network in networks(model).items():
         layer = first_layer(network)
@@ -78,8 +84,8 @@ def test_networks_start_quietly_as_if_their_inputs_were_standardised():
         assert shares.std() == pytest.approx(0.3 / np.sqrt(3), rel=0.15)
 
 
-def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do():
-    model, _ = trained(n_steps=WARM_UP + 1, gradient_steps=0)
+def test_nothing_was_learnt_before_and_targets_start_where_the_critics_do(warmed_up):
+    model = warmed_up
     assert model._n_updates == 0
     critics = networks(model)
     for name, target in target_networks(model).items():
@@ -152,17 +158,17 @@ def watched(algorithm=SAC, n_steps=STEPS, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kwargs"),
+    ("algorithm", "make_kwargs"),
     [
-        (SAC, {"env": moving()}),
-        (TD3, {"env": moving(), "action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.7))}),
-        (sb3.SAC, {"env": moving(), "policy": SparseSACPolicy}),
-        (SAC, {"env": make_vec_env(moving, 4, seed=0, env_kwargs={"every": MOVED // 4}), "n_steps": STEPS + 300}),
+        (SAC, lambda: {"env": moving()}),
+        (TD3, lambda: {"env": moving(), "action_noise": NormalActionNoise(np.zeros(3), np.full(3, 0.7))}),
+        (sb3.SAC, lambda: {"env": moving(), "policy": SparseSACPolicy}),
+        (SAC, lambda: {"env": make_vec_env(moving, 4, seed=0, env_kwargs={"every": MOVED // 4}), "n_steps": STEPS + 300}),
     ],
     ids=["SAC", "TD3", "stock SAC", "four environments"],
 )
-def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_of_them(algorithm, kwargs):
-    model, sift = watched(algorithm, **kwargs)
+def test_sensors_that_have_moved_are_recognised_and_take_along_what_was_learnt_of_them(algorithm, make_kwargs):
+    model, sift = watched(algorithm, **make_kwargs())
     after = model.env.get_attr("relevant_features")[0]
     assert (sift.n_experiments, sift.n_moves, sift.n_recognised) == (1, 1, 11)
     assert sift.accepted.nonzero()[0].tolist() == np.sort(after).tolist()

@@ -18,6 +18,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.utils import polyak_update as sb3_polyak_update
 
+pytestmark = pytest.mark.usefixtures("short_tables")
+
 ALGORITHMS = {SAC: sb3.SAC, TD3: sb3.TD3}
 POLICIES = {
     "dense": {"recipe": None, "density": 1},
@@ -41,6 +43,7 @@ N_REAL = 4  # of InvertedPendulum-v5
 def trained_twice(algorithm, tmp_path, *, noise=0.9, policy="anf", n_envs=1, n_updates=50, train=None, **kwargs):
     """A model after a few updates of ours, and its twin after the same updates by SB3's own code; with what they logged."""
     env = make_vec_env(make_ene, n_envs, seed=0, env_kwargs={"env_id": "InvertedPendulum-v5", "noise_fraction": noise})
+    kwargs.setdefault("buffer_size", 1_000)
     own = {name: kwargs.pop(name) for name in POLICY_ARGUMENTS & kwargs.keys()}
     policy_kwargs = {"net_arch": [64, 64], **POLICIES[policy], **own}
     model = algorithm("SparseMlpPolicy", env, seed=0, policy_kwargs=policy_kwargs, learning_starts=10**9, **kwargs)

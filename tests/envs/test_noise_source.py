@@ -2,26 +2,18 @@
 
 import copy
 import pickle
-from functools import lru_cache
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from siftrl.envs import FeatureHistogram, NoiseFeatures, NoiseSource, noise_source, noise_tables
+from siftrl.envs import FeatureHistogram, NoiseFeatures, NoiseSource
 from siftrl.envs.noise_tables import KINDS
 from siftrl.envs.recording import Recording, watch
 
-
-@pytest.fixture(scope="module", autouse=True)
-def short_tables():
-    """Tables that are quick to make: no test here asks for more numbers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(noise_tables, "_LENGTH", 2**18)
-        patch.setattr(noise_tables, "_SHORTEST_PART", 2**12)
-        patch.setattr(noise_source, "table", lru_cache(noise_tables.table.__wrapped__))
-        yield
+# No test here asks for more numbers.
+pytestmark = pytest.mark.usefixtures("short_tables")
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ np.save("actions.npy", actor(np.load("observations.npy")))
 """
 
 
+@pytest.mark.parametrize("model", ["sifted", "dense with tanh"], indirect=True)
 def test_it_needs_numpy_and_nothing_else(model, tmp_path):
     observations = np.random.default_rng(2).standard_normal((5, 200), np.float32)
     export_actor(model, tmp_path / "actor.npz")

@@ -49,7 +49,6 @@ def test_both_hidden_layers_have_the_width(algo):
         assert (first.in_features, first.out_features, second.in_features, second.out_features) == (n_in, 20, 20, 20)
         assert (first.n_links, second.n_links) == (round(2.5 * (n_in + 20)), 5 * 40)
         assert not isinstance(outputs[0], SparseLinear)
-    model.learn(300)
 
 
 def test_the_period_counts_updates_of_the_critics_for_both_networks():

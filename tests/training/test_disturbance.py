@@ -15,6 +15,8 @@ from siftrl.training.disturbance import (
 from siftrl.training.environments import make_vec_env
 from siftrl.training.evaluation import evaluate
 
+pytestmark = pytest.mark.usefixtures("short_tables")
+
 PENDULUM = {"env_id": "Pendulum-v1", "noise_fraction": 0.5, "noise_distribution": "normal", "noise_std": 1.0}
 CLEAN = {**PENDULUM, "noise_fraction": 0.0}
 N_FEATURES = 6

@@ -7,6 +7,8 @@ from siftrl.envs import NoiseFeatures
 from siftrl.training.environment_state import environment_state, set_environment_state
 from siftrl.training.environments import make_vec_env
 
+pytestmark = pytest.mark.usefixtures("short_tables")
+
 TASKS = ["Humanoid-v5", "Ant-v5", "HalfCheetah-v5", "Reacher-v5", "Pendulum-v1", "MountainCarContinuous-v0"]
 
 

@@ -160,37 +160,6 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path)
     process.wait(60)
 
 
-def test_events_elsewhere_that_a_killed_run_left_are_removed(tmp_path):
-    config = dataclasses.replace(ENDLESS, save_freq=0, tensorboard_log=str(tmp_path / "tb"))
-    folder = tmp_path / "sac-dense" / "run"
-    process = start(config, folder)
-    process.kill()
-    process.wait(60)
-    events = tmp_path / "tb" / "sac-dense" / "run"
-    before = set(events.iterdir())
-    assert before
-    process = RunProcess(config, folder)
-    wait_for(lambda: set(events.iterdir()) - before, process)
-    assert not before & set(events.iterdir())
-    process.kill()
-    process.wait(60)
-
-
-def test_options_that_cannot_work_are_one_sentence(tmp_path):
-    process = RunProcess(dataclasses.replace(QUICK, env="Pendulm-v1"), tmp_path)
-    assert process.wait(60) == 2
-    assert process.output() == "error: env_id must be a registered environment, not 'Pendulm-v1'. Did you mean Pendulum-v1?"
-
-
-def test_a_folder_is_waited_for(undisturbed):
-    lock = FolderLock(undisturbed)
-    process = RunProcess(QUICK, undisturbed)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(3)
-    lock.release()
-    assert process.wait(60) == 0
-
-
 STARTER = """
 import json, sys, time
 from siftrl.training.config import RunConfig

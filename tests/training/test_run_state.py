@@ -44,8 +44,8 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def early(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def early():
     """Updates and rewirings start early, so that a short run has several."""
 
     def quick(make):
@@ -59,10 +59,18 @@ def early(monkeypatch):
         policy_kwargs["net_arch"] = [16, 16]
         return policy_kwargs, {**algorithm_kwargs, "learning_starts": 20, "batch_size": 8}
 
-    for name, make in list(RECIPES.items()):
-        monkeypatch.setitem(RECIPES, name, quick(make))
     agent_arguments = runs.agent_arguments
-    monkeypatch.setattr(runs, "agent_arguments", arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, make in list(RECIPES.items()):
+            patch.setitem(RECIPES, name, quick(make))
+        patch.setattr(runs, "agent_arguments", arguments)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, early):
+    """The folder of a quick run that was not stopped."""
+    return carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path_factory.mktemp("undisturbed")))))
 
 
 class StopAt(BaseCallback):
@@ -95,9 +103,11 @@ def stopped_and_resumed(options, log_folder, stops, **given):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_that_was_stopped_ends_to_the_bit_as_one_that_was_not(case, tmp_path):
+def test_a_run_that_was_stopped_ends_to_the_bit_as_one_that_was_not(case, undisturbed, tmp_path):
     options = {**QUICK, **CASES[case]}
-    whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
+    whole = undisturbed
+    if options != QUICK:
+        whole = carry_out(prepare(RunConfig(**options, log_folder=str(tmp_path / "whole"))))
     # In a period; where an evaluation is due, which then still is; and in the evaluation after the last step.
     stopped = stopped_and_resumed(options, tmp_path / "stopped", [29, 45, STEPS])
     assert differences(whole, stopped) == []
@@ -183,9 +193,8 @@ def test_a_replay_that_shrinks_goes_on_and_so_do_returns_that_lengthen(options, 
     assert differences(whole, stopped) == []
 
 
-def test_the_comparison_sees_what_another_seed_changes(tmp_path):
-    folders = [carry_out(prepare(RunConfig(**QUICK, seed=seed, log_folder=str(tmp_path)))) for seed in (0, 1)]
-    unlike = differences(*folders)
+def test_the_comparison_sees_what_another_seed_changes(undisturbed, tmp_path):
+    unlike = differences(undisturbed, carry_out(prepare(RunConfig(**QUICK, seed=1, log_folder=str(tmp_path)))))
     expected = {
         "0.monitor.csv",
         "results",
@@ -198,13 +207,12 @@ def test_the_comparison_sees_what_another_seed_changes(tmp_path):
     assert any("exp_avg" in name or "optimizer.pth/state" in name for name in unlike)
 
 
-def test_an_older_checkpoint_will_do(tmp_path):
-    whole = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "whole"))))
+def test_an_older_checkpoint_will_do(undisturbed, tmp_path):
     folder = carry_out(prepare(RunConfig(**QUICK, log_folder=str(tmp_path / "stopped"))), 60)
     newest, older = checkpoints(folder)
     assert (newest.name, older.name) == ("checkpoint_60.zip", "checkpoint_35.zip")
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert differences(whole, carry_out(resume({"trained_agent": str(folder)}))) == []
+    assert differences(undisturbed, carry_out(resume({"trained_agent": str(folder)}))) == []
 
 
 def test_a_prolonged_run_keeps_its_schedules_however_often_it_is_stopped(tmp_path):

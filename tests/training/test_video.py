@@ -125,4 +125,7 @@ def test_the_camera_follows_what_runs(env_id, camera):
 
 
 def test_tasks_without_such_cameras_are_left_alone():
-    follow(make_vec_env({"env_id": "Pendulum-v1", "noise_fraction": 0.0, "render_mode": "rgb_array"}, seed=0))
+    env = make_vec_env({"env_id": "Pendulum-v1", "noise_fraction": 0.0, "render_mode": "rgb_array"}, seed=0)
+    before = dict(vars(env.envs[0].unwrapped))
+    follow(env)
+    assert vars(env.envs[0].unwrapped) == before
