@@ -168,7 +168,7 @@ def test_all_that_is_public_has_a_docstring(path):
 
 def test_tests_stand_where_their_subjects_do():
     subjects = {path.relative_to(ROOT).with_suffix("") for path in EVERYWHERE}
-    names = ("test_architecture", "test_docs", "test_safety", "test_crafted_files")
+    names = ("test_architecture", "test_docs", "test_safety", "test_crafted_files", "test_own_task")
     # The subjects of these are no modules: study files, tables of several scripts, a page, and what several modules do.
     others = ("experiments/test_studies", "experiments/test_tables", "docs/test_reproduce", "sparse/test_falling_density")
     of_the_project = {Path(name) for name in (*names, *others)}
