@@ -70,20 +70,18 @@ def carry_out(trial: optuna.Trial, plan: Plan, folder: Path, *, workers: int, st
 
 
 def _took_over(trial: optuna.Trial) -> bool:
-    """End the trial as an earlier one of the same parameters did, or give it up where that one is not over: same runs."""
+    """Give the trial the value of an earlier one with its parameters, or give it up where that one still runs: same runs."""
     if OWN in trial.user_attrs:
         return False
     for other in trial.study.get_trials(deepcopy=False)[: trial.number]:
         if other.params != trial.params or OWN in other.user_attrs:
             continue
+        if other.state == TrialState.COMPLETE:
+            trial.study.tell(trial, other.value)
+            return True
         if other.state == TrialState.RUNNING:
             trial.set_user_attr(FAILURE, f"trial {other.number}, which is not over, has the same parameters")
             trial.study.tell(trial, state=TrialState.FAIL)
-            return True
-        if other.state in (TrialState.COMPLETE, TrialState.FAIL):
-            if other.state == TrialState.FAIL:
-                trial.set_user_attr(FAILURE, other.user_attrs[FAILURE])
-            trial.study.tell(trial, other.value, state=other.state)
             return True
     return False
 
