@@ -17,30 +17,11 @@ from typing import Any
 import numpy as np
 from measure import cpu_ms, write_results
 from siftrl.agents.screening import Experience, screen
-from siftrl.envs import make_ene
+from siftrl.experiments.screening import play
 from siftrl.training.device import set_threads
 
-TASK, PERIOD, WINDOW = "HalfCheetah-v5", 1_000, 2_500
+TASK, N_REAL, PERIOD, WINDOW = "HalfCheetah-v5", 17, 1_000, 2_500
 _TURNS = 5
-
-
-def play(noise: float) -> tuple[Experience, np.ndarray]:
-    """Transitions of random actions, and which features are real."""
-    env = make_ene(TASK, noise)
-    env.action_space.seed(0)
-    observation, _ = env.reset(seed=0)
-    played, episode = [], 0
-    for _ in range(WINDOW):
-        action = env.action_space.sample()
-        following, reward, terminated, truncated, _ = env.step(action)
-        played.append((observation, following, action, reward, episode))
-        episode += terminated or truncated
-        observation = env.reset()[0] if terminated or truncated else following
-    is_real = np.zeros(len(observation), bool)
-    is_real[env.get_wrapper_attr("relevant_features")] = True
-    env.close()
-    *values, episodes = zip(*played, strict=True)
-    return Experience(*(np.array(part, np.float32) for part in values), episodes=np.array(episodes)), is_real
 
 
 def examine(window: Experience, known: np.ndarray | None) -> None:
@@ -51,7 +32,8 @@ def examine(window: Experience, known: np.ndarray | None) -> None:
 
 def measure(noise: float) -> dict[str, Any]:
     """A row of the table."""
-    window, is_real = play(noise)
+    window = play(TASK, {"noise_fraction": noise}, seed=0, n_steps=WINDOW)
+    is_real = np.arange(window.observations.shape[1]) < N_REAL
     examine(window, None)  # whatever is loaded or compiled the first time
     first, later = (
         statistics.median(cpu_ms(partial(examine, window, known)) for _ in range(_TURNS)) for known in (None, is_real)

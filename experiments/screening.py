@@ -15,8 +15,9 @@ import argparse
 import csv
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from siftrl.agents.screening import Experience, screen
@@ -39,9 +40,9 @@ SEEDS = range(3)
 COLUMNS = ("task", "noise", "seed", "steps", "features", "moving", "found", "missed", "false")
 
 
-def play(task: str, kind: str, seed: int, n_steps: int) -> Experience:
-    """Transitions of random actions among noise."""
-    env = make_ene(task, **NOISE[kind])
+def play(task: str, noise: Mapping[str, Any], seed: int, n_steps: int) -> Experience:
+    """Transitions of random actions among noise, which is as `make_ene` takes it."""
+    env = make_ene(task, **noise)
     env.action_space.seed(seed)
     observation, _ = env.reset(seed=seed)
     played, episode = [], 0
@@ -58,7 +59,7 @@ def play(task: str, kind: str, seed: int, n_steps: int) -> Experience:
 
 def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
     """A row for each number of steps."""
-    whole = play(task, kind, seed, max(N_STEPS))
+    whole = play(task, NOISE[kind], seed, max(N_STEPS))
     n_features = whole.observations.shape[1]
     n_real = round(n_features * (1 - NOISE[kind]["noise_fraction"]))
     moving = whole.observations[:, :n_real].std(0) > 0

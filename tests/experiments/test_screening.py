@@ -8,7 +8,7 @@ from siftrl.experiments import screening
 
 @pytest.mark.parametrize("kind", [kind for kind in screening.NOISE if kind != "shadow"])  # which takes a while to record
 def test_transitions_are_those_of_the_bare_task_among_noise(kind):
-    whole, bare = screening.play("Pendulum-v1", kind, 0, 250), make_ene("Pendulum-v1", 0)
+    whole, bare = screening.play("Pendulum-v1", screening.NOISE[kind], 0, 250), make_ene("Pendulum-v1", 0)
     bare.action_space.seed(0)
     np.testing.assert_array_equal(whole.observations[0, :3], bare.reset(seed=0)[0])
     following, reward, *_ = bare.step(bare.action_space.sample())
@@ -21,13 +21,15 @@ def test_transitions_are_those_of_the_bare_task_among_noise(kind):
 
 def test_every_kind_is_what_its_name_says():
     def correlation(kind):
-        noise = screening.play("Pendulum-v1", kind, 0, 200).observations[:, 3:30]
+        noise = screening.play("Pendulum-v1", screening.NOISE[kind], 0, 200).observations[:, 3:30]
         return np.mean([np.corrcoef(column[:-1], column[1:])[0, 1] for column in noise.T])
 
     assert abs(correlation("normal")) < 0.1
     assert 0.85 < correlation("autoregressive") < 0.97
     assert correlation("brownian") > 0.95
-    assert screening.play("Pendulum-v1", "normal, std 16", 0, 200).observations[:, 3:].std() == pytest.approx(16, rel=0.05)
+    assert screening.play("Pendulum-v1", screening.NOISE["normal, std 16"], 0, 200).observations[
+        :, 3:
+    ].std() == pytest.approx(16, rel=0.05)
 
 
 def test_a_run_that_was_stopped_goes_on(monkeypatch, tmp_path):
