@@ -47,14 +47,14 @@ format: $(READY)  ## bring the sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## the quick benchmarks, results under benchmarks/results
-	$(BIN)/python benchmarks/kernels.py --quick
-	$(BIN)/python benchmarks/scaling.py --quick
-	$(BIN)/python benchmarks/memory.py --quick
-	$(BIN)/python benchmarks/threads.py --quick
-	$(BIN)/python benchmarks/throughput.py --quick
-	$(BIN)/python benchmarks/export.py --quick
-	$(BIN)/python benchmarks/watching.py
+bench: $(READY)  ## the quick benchmarks, results under build/benchmarks
+	$(BIN)/python benchmarks/kernels.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/scaling.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/memory.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/threads.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/throughput.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/export.py --quick --results build/benchmarks
+	$(BIN)/python benchmarks/watching.py --results build/benchmarks
 
 docs: $(READY)   ## the pages of methods and of papers anew, and the runnable examples of the documentation
 	$(BIN)/python docs/methods.py

@@ -9,13 +9,12 @@ Prints a table and writes ``benchmarks/results/examinations.json``.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from functools import partial
 from typing import Any
 
 import numpy as np
-from measure import cpu_ms, write_results
+from measure import cpu_ms, parser, write_results
 from siftrl.agents.screening import Experience, screen
 from siftrl.experiments.screening import play
 from siftrl.training.device import set_threads
@@ -43,7 +42,7 @@ def measure(noise: float) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and write."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    arguments = parser(__doc__).parse_args()
     set_threads(1)
     print(f"{'task':<16}{'noise':>6}{'features':>9}{'first':>10}{'later':>10}")
     rows = []
@@ -51,7 +50,7 @@ def main() -> None:
         rows.append(measure(noise))
         task, fraction, features, first, later = rows[-1].values()
         print(f"{task:<16}{fraction:>6.0%}{features:>9,}{first:>7,.0f} ms{later:>7,.0f} ms", flush=True)
-    write_results("examinations", "python benchmarks/examinations.py", rows)
+    write_results(arguments.results, "examinations", rows)
 
 
 if __name__ == "__main__":

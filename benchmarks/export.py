@@ -9,13 +9,12 @@ extra ``export``.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from measure import RESULTS, write_results
+from measure import command, parser, write_results
 from siftrl.agents import SAC
 from siftrl.agents.networks import first_layer
 from siftrl.envs import make_ene
@@ -78,24 +77,21 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="20 turns instead of 200")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "20 turns instead of 200").parse_args()
     torch.set_num_threads(1)
     rows = []
     for env_id, noise in CASES:
         for name in ACTORS if noise else ACTORS[:2]:
             rows.append(measure(env_id, noise, name, 20 if arguments.quick else 200))
             print(table(rows[-1:]).splitlines()[-1], flush=True)
-    command = "OMP_NUM_THREADS=1 python benchmarks/export.py" + (" --quick" if arguments.quick else "")
-    print(f"written to {write_results('export', command, rows)}")
+    write_results(arguments.results, "export", rows)
     text = (
         "# Exported actors\n\nSize of the file, and microseconds of the processor for one action at batch 1, on one thread, "
         "the median of\nturns: by what runs each format, by a dense torch network of the same widths, and by SB3's "
         "`predict()`. Networks are\nuntrained; `sift` is linked to the task's own features. The machine had other work.\n"
-        f"`{command}`, [rows and machine](export.json).\n\n"
+        f"`{command()}`, [rows and machine](export.json).\n\n"
     )
-    (RESULTS / "export.md").write_text(text + table(rows))
+    (arguments.results / "export.md").write_text(text + table(rows))
 
 
 if __name__ == "__main__":

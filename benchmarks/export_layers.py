@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
-from measure import write_results
+from measure import parser, write_results
 from onnx import TensorProto, helper, numpy_helper
 from siftrl.export import runner
 from siftrl.export.latency import latencies
@@ -67,6 +67,7 @@ def links_in_onnx(topology: Topology, weight: np.ndarray) -> Callable[[np.ndarra
 
 def main() -> None:
     """Measure, print and write."""
+    arguments = parser(__doc__).parse_args()
     rows = []
     for n_in, density in CASES:
         rng = np.random.default_rng(0)
@@ -84,7 +85,7 @@ def main() -> None:
         microseconds = latencies(rivals, n_in, rounds=30, seconds=20)
         rows.append({"inputs": n_in, "density": density, **{name: round(time) for name, time in microseconds.items()}})
         print(rows[-1], flush=True)
-    print(f"written to {write_results('export_layers', 'OMP_NUM_THREADS=1 python benchmarks/export_layers.py', rows)}")
+    write_results(arguments.results, "export_layers", rows)
 
 
 if __name__ == "__main__":

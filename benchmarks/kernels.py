@@ -8,13 +8,12 @@ gradient, for a feature-major batch; a row-major batch costs the transposition o
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from typing import Any
 
 import numpy as np
 import torch
-from measure import interleaved, write_results
+from measure import interleaved, parser, write_results
 from siftrl.sparse import SparseLinear, kernels
 from siftrl.sparse.linear import BLAS_DENSITY
 
@@ -60,9 +59,7 @@ def compare(n_features: int, density: float, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="5 rounds instead of 21")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "5 rounds instead of 21").parse_args()
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     print(f"{UNITS} units, batch {BATCH}; ms, forward / weight gradient; dense products are used above {BLAS_DENSITY:.0%}")
     print(f"{'features':>9} {'density':>8} {'dense':>17} {'torch CSR':>17} {'SiftRL':>17} {'dense / SiftRL':>15}")
@@ -73,8 +70,7 @@ def main() -> None:
         cells = [f"{row[f'{kind}_forward']:8.3f} /{row[f'{kind}_gradient']:7.3f}" for kind in ("dense", "csr", "sparse")]
         ratio = (row["dense_forward"] + row["dense_gradient"]) / (row["sparse_forward"] + row["sparse_gradient"])
         print(f"{n_features:9,} {density:8.0%} {cells[0]} {cells[1]} {cells[2]} {ratio:14.1f}x")
-    command = "python benchmarks/kernels.py" + (" --quick" if arguments.quick else "")
-    print(f"written to {write_results('kernels', command, rows)}")
+    write_results(arguments.results, "kernels", rows)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +17,23 @@ import numpy as np
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def parser(description: str, quick: str | None = None) -> argparse.ArgumentParser:
+    """Read a benchmark's options.
+
+    Args:
+        description: The benchmark's documentation.
+        quick: What ``--quick`` does; a benchmark that does not say so has no such option.
+
+    Returns:
+        A parser of ``--results``, the folder for rows and figures, and of ``--quick``.
+    """
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where rows and figures go")
+    if quick:
+        options.add_argument("--quick", action="store_true", help=quick)
+    return options
 
 
 def interleaved(
@@ -64,16 +84,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_results(name: str, command: str, rows: list[dict[str, Any]]) -> Path:
-    """Write a benchmark's rows as ``results/<name>.json``, with the command and the machine."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"command": command, "machine": machine(), "rows": rows}, indent=1) + "\n")
-    return path
+def command() -> str:
+    """The command that runs, as a reader would type it."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    words = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    return " ".join([f"OMP_NUM_THREADS={threads}"] * bool(threads) + words)
 
 
-def write_figure(name: str, plot: Callable[[Any], None]) -> Path:
-    """Write ``results/<name>.png``, drawn by ``plot`` on a matplotlib axes."""
+def write_results(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    """Write a benchmark's rows as ``<name>.json`` in ``folder``, with the command and the machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"command": command(), "machine": machine(), "rows": rows}, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+def write_figure(folder: Path, name: str, plot: Callable[[Any], None]) -> None:
+    """Write ``<name>.png`` in ``folder``, drawn by ``plot`` on a matplotlib axes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -83,6 +110,4 @@ def write_figure(name: str, plot: Callable[[Any], None]) -> Path:
     plot(axes)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    path = RESULTS / f"{name}.png"
-    figure.savefig(path, dpi=150)
-    return path
+    figure.savefig(folder / f"{name}.png", dpi=150)

@@ -14,10 +14,11 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
-from measure import write_figure, write_results
+from measure import parser, write_figure, write_results
 
 ENV = "HalfCheetah-v5"
 HUMANOID = "Humanoid-v5"
@@ -76,7 +77,7 @@ def measure(configuration: dict[str, Any]) -> dict[str, Any]:
     return {**configuration, "megabytes": round(float(output.splitlines()[-1])), "measured": True}
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Peak memory against task and noise, for the largest replay."""
 
     def plot(axes: Any) -> None:
@@ -94,15 +95,14 @@ def draw(rows: list[dict[str, Any]]) -> None:
         axes.set_ylabel(f"gigabytes, replay of {size:,}")
         axes.legend(frameon=False, fontsize=9)
 
-    write_figure("memory", plot)
+    write_figure(folder, "memory", plot)
 
 
 def main() -> None:
     """Measure, print, write and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="replays of 100 000 only")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    options = parser(__doc__, "replays of 100 000 only")
+    options.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = options.parse_args()
     if arguments.child:
         print(run(json.loads(arguments.child)))
         return
@@ -116,9 +116,8 @@ def main() -> None:
             f"{row['env']:<16}{row['noise']:>6}{row['buffer_size']:>11,}  {row['agent']:<16}{row['megabytes']:>10,}{mark}",
             flush=True,
         )
-    command = "python benchmarks/memory.py" + (" --quick" if arguments.quick else "")
-    print(f"written to {write_results('memory', command, rows)}")
-    draw(rows)
+    write_results(arguments.results, "memory", rows)
+    draw(arguments.results, rows)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ Prints a table and writes ``benchmarks/results/noise_kinds.json``.
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
 import numpy as np
 import torch
-from measure import interleaved, write_results
+from measure import interleaved, parser, write_results
 from siftrl.agents import SAC
 from siftrl.envs import make_ene
 from siftrl.envs.noise_tables import KINDS
@@ -52,19 +51,16 @@ def time_kinds(env_id: str, kinds: list[str], repeats: int) -> list[dict[str, An
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="31 turns instead of 101")
-    quick = parser.parse_args().quick
+    arguments = parser(__doc__, "31 turns instead of 101").parse_args()
     torch.set_num_threads(1)
-    rows = time_kinds(ENV, list(KINDS), 31 if quick else 101)
+    rows = time_kinds(ENV, list(KINDS), 31 if arguments.quick else 101)
     print(f"{'task':<16}{'noise':<16}{'fill ms':>9}{'× normal':>10}{'update ms':>11}{'× normal':>10}")
     for row in rows:
         print(
             f"{row['env']:<16}{row['noise']:<16}{row['fill_ms']:>9.2f}{row['fill_ratio']:>10.2f}"
             f"{row['update_ms']:>11.2f}{row['update_ratio']:>10.2f}"
         )
-    command = "python benchmarks/noise_kinds.py" + (" --quick" if quick else "")
-    print(f"\nwritten to {write_results('noise_kinds', command, rows)}")
+    write_results(arguments.results, "noise_kinds", rows)
 
 
 if __name__ == "__main__":

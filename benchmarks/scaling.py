@@ -8,11 +8,11 @@ Also times one rewiring of all networks and one action, for comparison with the 
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import interleaved, write_figure, write_results
+from measure import interleaved, parser, write_figure, write_results
 from siftrl.agents import SAC
 from siftrl.envs import make_ene
 
@@ -66,7 +66,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
         )
 
 
-def draw(noise_rows: list[dict[str, Any]]) -> None:
+def draw(folder: Path, noise_rows: list[dict[str, Any]]) -> None:
     """Time per update against the number of features."""
 
     def plot(axes: Any) -> None:
@@ -79,14 +79,12 @@ def draw(noise_rows: list[dict[str, Any]]) -> None:
         axes.set_ylabel("milliseconds per update")
         axes.legend(frameon=False)
 
-    write_figure("scaling", plot)
+    write_figure(folder, "scaling", plot)
 
 
 def main() -> None:
     """Measure, print, write and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="7 turns instead of 31")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "7 turns instead of 31").parse_args()
     repeats = 7 if arguments.quick else 31
     humanoid_noises = (0.0, 0.9, 0.99)
     matched = [(ENV, noise, round(1 - noise, 4)) for noise in NOISES]
@@ -95,9 +93,8 @@ def main() -> None:
     show("Links held constant", noise_rows)
     density_rows = time_agents({key: agent(*key) for key in [(ENV, 0.99, density) for density in DENSITIES]}, repeats)
     show(f"{ENV} at 99 % noise", density_rows)
-    command = "python benchmarks/scaling.py" + (" --quick" if arguments.quick else "")
-    print(f"\nwritten to {write_results('scaling', command, noise_rows + density_rows)}")
-    draw(noise_rows)
+    write_results(arguments.results, "scaling", noise_rows + density_rows)
+    draw(arguments.results, noise_rows)
 
 
 if __name__ == "__main__":

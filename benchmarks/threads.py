@@ -9,7 +9,6 @@ Prints a table and writes ``benchmarks/results/threads.json``.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from measure import write_results
+from measure import parser, write_results
 
 SETTINGS = {
     "1 thread": {"OMP_NUM_THREADS": "1"},
@@ -65,9 +64,7 @@ def update_ms(variables: dict[str, str], seconds: float) -> float:
 
 def main() -> None:
     """Measure in turns, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1 short turn instead of 3 long ones")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "1 short turn instead of 3 long ones").parse_args()
     seconds, rounds = (1.0, 1) if arguments.quick else (4.0, 3)
     times: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
@@ -82,8 +79,7 @@ def main() -> None:
             {"threads": name} | {f"{load}_ms": round(float(np.median(times[name, load])), 1) for load in ("quiet", "busy")}
         )
         print(f"{name:<36}{rows[-1]['quiet_ms']:>9.1f}{rows[-1]['busy_ms']:>9.1f}")
-    command = "python benchmarks/threads.py" + (" --quick" if arguments.quick else "")
-    print(f"written to {write_results('threads', command, rows)}")
+    write_results(arguments.results, "threads", rows)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ SBX, SB3's algorithms in JAX, takes part where it is installed (``pip install sb
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import stable_baselines3 as sb3
 import torch
-from measure import write_figure, write_results
+from measure import parser, write_figure, write_results
 from siftrl.agents import SAC
 from siftrl.agents.oracle import Oracle
 from siftrl.envs import make_ene
@@ -118,7 +118,7 @@ def measure(env_id: str, noise: float, seconds: float, rounds: int) -> list[dict
     return rows
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Bars of the ratio to SB3."""
 
     def plot(axes: Any) -> None:
@@ -135,22 +135,20 @@ def draw(rows: list[dict[str, Any]]) -> None:
         axes.set_ylabel("speed, times stock SB3")
         axes.legend(frameon=False, fontsize=9)
 
-    write_figure("throughput", plot)
+    write_figure(folder, "throughput", plot)
 
 
 def main() -> None:
     """Measure, print, write and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 short turns instead of 5 long ones")
-    parser.add_argument("--threads", type=int, help="threads of torch and the kernels (default: torch's)")
-    arguments = parser.parse_args()
+    options = parser(__doc__, "3 short turns instead of 5 long ones")
+    options.add_argument("--threads", type=int, help="threads of torch and the kernels (default: torch's)")
+    arguments = options.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     seconds, rounds = (2.0, 3) if arguments.quick else (3.0, 5)
     rows = [row for env_id, noise in TASKS for row in measure(env_id, noise, seconds, rounds)]
-    options = (" --quick" if arguments.quick else "") + (f" --threads {arguments.threads}" if arguments.threads else "")
-    print(f"written to {write_results('throughput', 'python benchmarks/throughput.py' + options, rows)}")
-    draw(rows)
+    write_results(arguments.results, "throughput", rows)
+    draw(arguments.results, rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ with ``features.npz``. Prints a table and writes ``benchmarks/results/watching.j
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 from functools import partial
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import cpu_ms, write_results
+from measure import cpu_ms, parser, write_results
 from siftrl.agents import SAC
 from siftrl.agents.callbacks import SparsityMetrics
 from siftrl.agents.networks import first_layer, networks
@@ -66,7 +65,7 @@ def _events_nbytes(folder: str) -> int:
 
 def main() -> None:
     """Measure, print and write."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    arguments = parser(__doc__).parse_args()
     torch.set_num_threads(1)
     print(f"{'task':<16}{'features':>9}{'records':>9}{'TensorBoard':>13}{'in all':>9}{'file':>10}{'events':>10}")
     rows = []
@@ -78,7 +77,7 @@ def main() -> None:
             f"{file / 1e6:>7.2f} MB{events / 1e6:>7.2f} MB",
             flush=True,
         )
-    write_results("watching", "python benchmarks/watching.py", rows)
+    write_results(arguments.results, "watching", rows)
 
 
 if __name__ == "__main__":
