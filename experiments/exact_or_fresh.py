@@ -11,22 +11,19 @@ Writes ``experiments/results/exact_or_fresh.csv`` (one row per evaluation), ``ex
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from siftrl.experiments.record import RESULTS, complete, read
 from siftrl.reports import curves_figure, few_seeds, final_return, gather_curves, mean, stratified_bootstrap
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "experiments" / "results"
-TABLE = RESULTS / "exact_or_fresh.csv"
 LOGS = ROOT / "logs" / "exact_or_fresh"
 
 ENV = "HalfCheetah-v5"
@@ -60,18 +57,10 @@ METHODS = {
 }
 
 
-def read_table() -> list[dict[str, str]]:
-    """All rows of the result file."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def rows_by_run() -> dict[Run, list[dict[str, str]]]:
     """Rows of the result file by run."""
     runs: dict[Run, list[dict[str, str]]] = {}
-    for row in read_table():
+    for row in read(RESULTS / "exact_or_fresh.csv", COLUMNS):
         run = Run(row["recipe"], float(row["noise"]), row["replay_noise"], int(row["seed"]))
         runs.setdefault(run, []).append(row)
     return runs
@@ -105,23 +94,6 @@ def train(run: Run) -> Iterator[dict[str, object]]:
             "links_real": links["real"],
             "links_noise": links["noise"],
         }
-
-
-def run_all(workers: int) -> None:
-    """Train every agent that the result file lacks, and add its rows as soon as it is done."""
-    done = set(rows_by_run())
-    runs = [Run(*method, seed) for seed in SEEDS for method in METHODS]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    if not TABLE.exists():
-        TABLE.write_text(",".join(COLUMNS) + "\n")
-    with ThreadPoolExecutor(workers) as pool:
-        for rows in pool.map(lambda run: list(train(run)), [run for run in runs if run not in done]):
-            with TABLE.open("a", newline="") as file:
-                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
-            print(
-                f"{rows[0]['recipe']} {rows[0]['replay_noise']} seed {rows[0]['seed']}: {rows[-1]['mean_return']}",
-                flush=True,
-            )
 
 
 def write_summary() -> None:
@@ -176,7 +148,8 @@ def main() -> None:
     parser.add_argument("--only-draw", action="store_true", help="draw the figure and the table from the rows there are")
     arguments = parser.parse_args()
     if not arguments.only_draw:
-        run_all(arguments.workers)
+        runs = (Run(*method, seed) for seed in SEEDS for method in METHODS)
+        complete(RESULTS / "exact_or_fresh.csv", COLUMNS, runs, lambda *run: train(Run(*run)), arguments.workers)
     write_summary()
     draw()
 

@@ -12,22 +12,20 @@ Writes ``experiments/results/madelon.csv`` (one row per training), ``madelon.md`
 
 from __future__ import annotations
 
-import csv
+import functools
+import itertools
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from siftrl.experiments.record import RESULTS, complete, read
 from siftrl.reports import Curves, draw_curves, mean, stratified_bootstrap
 from siftrl.selection import QuickSelection
 from siftrl.sparse.ranking import precision_at
 from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier
-
-RESULTS = Path(__file__).parent / "results"
-TABLE = RESULTS / "madelon.csv"
 
 N_TRAIN, N_TEST, N_FEATURES, N_INFORMATIVE, N_REAL = 2000, 600, 500, 5, 20
 SEEDS = (0, 1, 2, 3, 4)
@@ -71,6 +69,7 @@ class Data(NamedTuple):
         return trees.score(self.samples[N_TRAIN:, features], self.classes[N_TRAIN:])
 
 
+@functools.lru_cache(maxsize=1)
 def make_data(seed: int) -> Data:
     """Draw a Madelon."""
     samples, classes = make_classification(
@@ -86,44 +85,24 @@ def make_data(seed: int) -> Data:
     return Data(samples[order], classes[order])
 
 
-def read_rows() -> list[Row]:
-    """All rows of the result file."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="") as file:
-        return [
-            Row(method, int(epochs), int(seed), float(p), float(a)) for method, epochs, seed, p, a in [*csv.reader(file)][1:]
-        ]
-
-
-def rows_of(seed: int, done: set[tuple[str, int, int]]) -> Iterator[Row]:
-    """Train what is not done yet with this seed."""
+def train(method: str, epochs: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Train one autoencoder, or take one reference, and give its row."""
     data = make_data(seed)
     is_real = np.arange(N_FEATURES) < N_REAL
-    for method, pick in REFERENCES.items():
-        if (method, 0, seed) not in done:
-            features = pick(np.random.default_rng(seed))
-            yield Row(method, 0, seed, round(float(is_real[features].mean()), 4), round(data.accuracy(features, seed), 4))
-    for method, arguments in METHODS.items():
-        for epochs in EPOCHS:
-            if (method, epochs, seed) not in done:
-                selector = QuickSelection(N_REAL, epochs=epochs, random_state=seed, **arguments).fit(data.samples[:N_TRAIN])
-                precision = precision_at(N_REAL, selector.strength_, is_real)
-                accuracy = data.accuracy(selector.get_support(indices=True), seed)
-                yield Row(method, epochs, seed, round(precision, 4), round(accuracy, 4))
+    if method in REFERENCES:
+        features = REFERENCES[method](np.random.default_rng(seed))
+        precision = is_real[features].mean()
+    else:
+        selector = QuickSelection(N_REAL, epochs=epochs, random_state=seed, **METHODS[method]).fit(data.samples[:N_TRAIN])
+        features = selector.get_support(indices=True)
+        precision = precision_at(N_REAL, selector.strength_, is_real)
+    yield Row(method, epochs, seed, round(float(precision), 4), round(data.accuracy(features, seed), 4))._asdict()
 
 
-def run_all() -> None:
-    """Train all that the result file lacks, and add each row as soon as it is there."""
-    done = {row[:3] for row in read_rows()}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    if not TABLE.exists():
-        TABLE.write_text(",".join(Row._fields) + "\n")
-    for seed in SEEDS:
-        for row in rows_of(seed, done):
-            with TABLE.open("a", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(row)
-            print(*row, flush=True)
+def rows_there() -> list[Row]:
+    """All rows of the result file."""
+    rows = (row.values() for row in read(RESULTS / "madelon.csv", Row._fields))
+    return [Row(method, int(epochs), int(seed), float(p), float(a)) for method, epochs, seed, p, a in rows]
 
 
 def of(rows: list[Row], method: str, epochs: int) -> dict[str, np.ndarray]:
@@ -186,8 +165,9 @@ def draw(rows: list[Row]) -> None:
 def main() -> None:
     """Train, tabulate and draw."""
     torch.set_num_threads(1)  # products this small only wait for a second thread
-    run_all()
-    rows = read_rows()
+    trainings = [*((name, 0) for name in REFERENCES), *itertools.product(METHODS, EPOCHS)]
+    complete(RESULTS / "madelon.csv", Row._fields, ((*training, seed) for seed in SEEDS for training in trainings), train)
+    rows = rows_there()
     write_summary(rows)
     draw(rows)
 

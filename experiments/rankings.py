@@ -12,7 +12,6 @@ importance); and removes them, least important first and most important first. A
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from siftrl.agents import SAC
 from siftrl.agents.importance import permutation_importance, removal_curve
 from siftrl.agents.rankings import rankings
 from siftrl.envs import make_ene
+from siftrl.experiments.record import RESULTS, complete, read
 from siftrl.reports.figures import lighten
 from siftrl.sparse.ranking import auroc, precision_at
 from siftrl.train import main as train
@@ -30,7 +30,6 @@ from siftrl.training.agent import saved_agent
 from siftrl.training.environments import make_vec_env
 from siftrl.training.feature_history import load_features
 
-RESULTS = Path(__file__).parent / "results"
 TASK, NOISE_FRACTION, N_STEPS = "Pendulum-v1", 0.9, 10_000
 RECIPES = ("dense", "anf", "rigl", "sift")
 SEEDS = range(3)
@@ -142,19 +141,9 @@ def main() -> None:
     parser.add_argument("--only-table", action="store_true", help="write the table and the figure from the rows there are")
     th.set_num_threads(1)
     path = RESULTS / "rankings.csv"
-    if not path.exists():
-        path.write_text(",".join(COLUMNS) + "\n")
-    rows = list(csv.DictReader(path.open(newline="")))
     if not parser.parse_args().only_table:
-        done = {(row["recipe"], int(row["seed"])) for row in rows}
-        for recipe, seed in ((recipe, seed) for seed in SEEDS for recipe in RECIPES):
-            if (recipe, seed) in done:
-                continue
-            new = examine(recipe, seed)
-            with path.open("a", newline="") as file:
-                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(new)
-            rows = list(csv.DictReader(path.open(newline="")))
-            print(recipe, seed, new[0]["least_first"], flush=True)
+        complete(path, COLUMNS, ((recipe, seed) for seed in SEEDS for recipe in RECIPES), examine)
+    rows = read(path, COLUMNS)
     (RESULTS / "rankings.md").write_text(table(rows))
     figure(rows).savefig(RESULTS / "rankings.png", dpi=150)
     print(table(rows))

@@ -12,18 +12,16 @@ that a run that was stopped goes on; to begin anew, delete the file. The table s
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import statistics
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from siftrl.agents.screening import Experience, screen
 from siftrl.envs import make_ene
+from siftrl.experiments.record import RESULTS, complete, read
 
-RESULTS = Path(__file__).parent / "results"
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Pendulum-v1", "Reacher-v5")
 N_STEPS = (250, 500, 1_000, 2_500)
 NOISE = {
@@ -77,30 +75,6 @@ def examine(task: str, kind: str, seed: int) -> Iterator[dict[str, object]]:
         )  # fmt: skip
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file, none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def complete(path: Path) -> None:
-    """Examine what a file holds no rows of yet, and append them."""
-    there = {(row["task"], row["noise"], int(row["seed"])) for row in read(path)}
-    for (task, kind), seed in itertools.product(CASES, SEEDS):
-        if (task, kind, seed) in there:
-            continue
-        rows = list(examine(task, kind, seed))
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
-        print(task, kind, seed, [row["found"] for row in rows], flush=True)
-
-
 def summary(rows: list[dict[str, str]]) -> str:
     """The markdown table: medians over seeds, and the most false features in any."""
     lines = [
@@ -131,8 +105,8 @@ def main() -> None:
     parser.add_argument("--only-table", action="store_true", help="write the table from the rows there are")
     path = RESULTS / "screening.csv"
     if not parser.parse_args().only_table:
-        complete(path)
-    text = summary(read(path))
+        complete(path, COLUMNS, ((*case, seed) for case in CASES for seed in SEEDS), examine)
+    text = summary(read(path, COLUMNS))
     (RESULTS / "screening.md").write_text(text)
     print(text)
 

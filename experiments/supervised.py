@@ -12,25 +12,21 @@ Writes ``experiments/results/supervised.csv`` (one row per training), ``supervis
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from madelon import N_TRAIN as N_TRAIN_MADELON
-from madelon import make_data
 from matplotlib.figure import Figure
 from siftrl import sparse
+from siftrl.experiments.madelon import N_TRAIN as N_TRAIN_MADELON
+from siftrl.experiments.madelon import make_data
+from siftrl.experiments.record import RESULTS, complete, read
 from siftrl.reports import lighten, mean, stratified_bootstrap
 from siftrl.sparse.convert import budget_layers
 from siftrl.sparse.recipes import resolve
 from sklearn.datasets import load_digits
 from torch import nn
-
-RESULTS = Path(__file__).parent / "results"
-TABLE = RESULTS / "supervised.csv"
 
 SEEDS = (0, 1, 2, 3, 4)
 DENSITY, EPOCHS, BATCH, LEARNING_RATE, MOMENTUM = 0.05, 20, 100, 0.05, 0.9
@@ -117,8 +113,8 @@ class Row(NamedTuple):
     places: int
 
 
-def train(task: str, method: str, seed: int) -> Row:
-    """Train one network, and count rightly classified samples that it has not seen."""
+def train(task: str, method: str, seed: int) -> Iterator[dict[str, Any]]:
+    """Train one network, and give a row with the share of rightly classified samples that it has not seen."""
     data = TASKS[task].data(seed)
     budget, rewiring = METHODS[method]
     torch.manual_seed(seed)
@@ -139,32 +135,16 @@ def train(task: str, method: str, seed: int) -> Row:
     with torch.no_grad():
         right = net(data.samples[data.n_train :]).argmax(1) == data.classes[data.n_train :]
     links = sum(layer.weight.numel() for layer in budget_layers(net).values())
-    return Row(task, method, seed, round(right.float().mean().item(), 4), links, places)
+    yield Row(task, method, seed, round(right.float().mean().item(), 4), links, places)._asdict()
 
 
-def read_rows() -> list[Row]:
+def rows_there() -> list[Row]:
     """All rows of the result file."""
-    if not TABLE.exists():
-        return []
-    with TABLE.open(newline="") as file:
-        return [
-            Row(task, method, int(seed), float(accuracy), int(links), int(places))
-            for task, method, seed, accuracy, links, places in [*csv.reader(file)][1:]
-        ]
-
-
-def run_all() -> None:
-    """Train all that the result file lacks, and add each row as soon as it is there."""
-    done = {row[:3] for row in read_rows()}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    if not TABLE.exists():
-        TABLE.write_text(",".join(Row._fields) + "\n")
-    for key in ((task, method, seed) for seed in SEEDS for task in TASKS for method in METHODS):
-        if key not in done:
-            row = train(*key)
-            with TABLE.open("a", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(row)
-            print(*row, flush=True)
+    rows = (row.values() for row in read(RESULTS / "supervised.csv", Row._fields))
+    return [
+        Row(task, method, int(seed), float(accuracy), int(links), int(places))
+        for task, method, seed, accuracy, links, places in rows
+    ]
 
 
 def percent(rows: list[Row], task: str, method: str) -> np.ndarray:
@@ -224,8 +204,9 @@ def draw(rows: list[Row]) -> None:
 def main() -> None:
     """Train, tabulate and draw."""
     torch.set_num_threads(1)  # products this small only wait for a second thread
-    run_all()
-    rows = read_rows()
+    keys = ((task, method, seed) for seed in SEEDS for task in TASKS for method in METHODS)
+    complete(RESULTS / "supervised.csv", Row._fields, keys, train)
+    rows = rows_there()
     write_summary(rows)
     draw(rows)
 

@@ -10,10 +10,8 @@ beside its three, under conditions that differ in one thing each. Adds a row for
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +20,12 @@ from siftrl.agents import SAC, Sift
 from siftrl.agents.feature_reader import FeatureReader
 from siftrl.agents.replay_rows import newest_rows, observed
 from siftrl.envs import make_ene
+from siftrl.experiments.record import RESULTS, complete, read
 from siftrl.reports.statistics import iqm, stratified_bootstrap
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from torch import nn
 
-RESULTS = Path(__file__).parent / "results"
 TASK, NOISE_FRACTION, N_STEPS, N_RANDOM = "Pendulum-v1", 0.98, 6_000, 1_000
 SEEDS = range(5)
 EPISODES = 20
@@ -232,7 +230,7 @@ def noise_shares(model: SAC, judged: Judged) -> tuple[float, float]:
     )
 
 
-def measure(name: str, seed: int) -> dict[str, object]:
+def measure(name: str, seed: int) -> Iterator[dict[str, object]]:
     """Train, and one row of the result."""
     condition = CONDITIONS[name]
     model = train(condition, seed)
@@ -241,7 +239,7 @@ def measure(name: str, seed: int) -> dict[str, object]:
     env.reset(seed=10_000 + seed)
     score, _ = evaluate_policy(model, env, EPISODES, warn=False)
     figures = (score, td_error(model, old), td_error(model, new), *noise_shares(model, new))
-    return dict(zip(COLUMNS, (name, seed, *(f"{figure:.4g}" for figure in figures)), strict=True))
+    yield dict(zip(COLUMNS, (name, seed, *(f"{figure:.4g}" for figure in figures)), strict=True))
 
 
 def tables(rows: list[dict[str, str]]) -> Iterator[str]:
@@ -272,19 +270,9 @@ def main() -> None:
     parser.add_argument("--only-table", action="store_true", help="write the tables from the rows there are")
     th.set_num_threads(1)
     path = RESULTS / "understanding.csv"
-    if not path.exists():
-        path.write_text(",".join(COLUMNS) + "\n")
-    rows = list(csv.DictReader(path.open(newline="")))
     if not parser.parse_args().only_table:
-        done = {(row["condition"], int(row["seed"])) for row in rows}
-        for name, seed in ((name, seed) for seed in SEEDS for name in CONDITIONS):
-            if (name, seed) in done:
-                continue
-            rows.append(measure(name, seed))
-            print(*rows[-1].values(), sep=", ", flush=True)
-            with path.open("a", newline="") as file:
-                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(rows[-1])
-    text = "\n".join(tables(rows))
+        complete(path, COLUMNS, ((name, seed) for seed in SEEDS for name in CONDITIONS), measure)
+    text = "\n".join(tables(read(path, COLUMNS)))
     (RESULTS / "understanding.md").write_text(text)
     print(text)
 

@@ -10,7 +10,7 @@ import pytest
 import siftrl
 from siftrl.agents import SAC
 from siftrl.envs import make_ene
-from siftrl.experiments import moves, rankings, understanding
+from siftrl.experiments import moves, rankings, record, understanding
 from siftrl.reports.curves import Curves
 
 RESULTS = Path(siftrl.__file__).parent / "experiments" / "results"
@@ -22,14 +22,19 @@ RESULTS = Path(siftrl.__file__).parent / "experiments" / "results"
         ("noise", None),
         ("moves", None),
         ("understanding", "--only-table"),
-        ("rankings", "--only-table"),
+        ("rankings", None),
         ("robustness", "--only-draw"),
+        ("screening", "--only-table"),
+        ("exact_or_fresh", "--only-draw"),
+        ("madelon", None),
+        ("supervised", None),
     ],
 )
 def test_what_stands_beside_a_record_is_made_from_it(name, option, tmp_path, monkeypatch, capsys):
     script = importlib.import_module(f"siftrl.experiments.{name}")
     shutil.copy(RESULTS / f"{name}.csv", tmp_path)
     monkeypatch.setattr(script, "RESULTS", tmp_path)
+    monkeypatch.setattr(record, "shared_rows", None)  # nothing is missing
     monkeypatch.setattr(sys, "argv", [name, *([option] if option else [])])
     script.main()
     text = (tmp_path / f"{name}.md").read_text()
