@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dependence import basis, dependence, discovered, least, over_time, without
+from .dependence import Causes, basis, discovered, least, without
 
 _CLIP = 4.0  # standard deviations: a test of means must not hang on a few impacts
 _N_STRONGEST = 16  # accepted features through which the response to an action may pass
@@ -84,7 +84,8 @@ def screen(
     Args:
         experience: Transitions.
         known: bool ``(n_features,)``: features that are accepted already. None: none.
-        false_discovery_rate: Expected share of noise features among the accepted ones, in (0, 1).
+        false_discovery_rate: Expected share of noise features among the accepted ones, in (0, 1). The k-th round may spend
+            ``1 / (k (k + 1))`` of it.
         max_rounds: After so many rounds nothing further is looked for.
         responsive: bool ``(n_features,)``: which of the known features have answered to actions. None: all.
 
@@ -128,25 +129,26 @@ def screen(
     responsive = accepted if responsive is None else responsive & accepted
     response = np.zeros(n_features)
     response[accepted] = _response(here[:, accepted], there[:, accepted], impulses)
-    for _ in range(max_rounds):
+    for number in range(1, max_rounds + 1):
         strongest = np.flatnonzero(accepted)[np.argsort(-response[accepted], kind="stable")[:_N_STRONGEST]]
         causes = np.hstack([impulses, *(_scaled(impulses * here[:, [feature]]) for feature in strongest)])
         forecast = basis(np.hstack([here[:, accepted], causes]))
+        context, steady = basis(here[:, accepted]), basis(np.hstack([here[:, accepted], levels]))
         grounds = _Grounds(
-            context=basis(here[:, accepted]),
-            steady=basis(np.hstack([here[:, accepted], levels])),
-            impulses=impulses,
-            causes=causes,
-            strengths=np.hstack([causes, _scaled(np.square(impulses))]),
-            momenta=momenta,
-            surprise=without(forecast, np.hstack([rewards, there[:, responsive]])),
+            context=context,
+            steady=steady,
+            impulses=Causes(impulses, context),
+            causes=Causes(causes, context),
+            strengths=Causes(np.hstack([causes, _scaled(np.square(impulses))]), context),
+            momenta=Causes(momenta, context),
+            surprise=Causes(without(forecast, np.hstack([rewards, there[:, responsive]])), steady),
             rate=false_discovery_rate,
         )
         blocks = (slice(start, start + _BLOCK) for start in range(0, n_features, _BLOCK))
         examined = [_examined(grounds, *(part[..., block] for part in (here, there, size, accepted))) for block in blocks]
         response, responding, foretelling = (np.concatenate(part) for part in zip(*examined, strict=True))
         p_values = least(responding, foretelling)
-        found = discovered(p_values, false_discovery_rate)
+        found = discovered(p_values, false_discovery_rate / (number * (number + 1)))
         answering = found & (responding <= foretelling)
         if not (found & ~accepted).any() and not (answering & ~responsive).any():
             break
@@ -155,10 +157,10 @@ def screen(
 
 
 class _Grounds(NamedTuple):
-    """What features are tested against in a round, each ``(n, …)``, and the false discovery rate.
+    """What features are tested against in a round, and the false discovery rate.
 
     Attributes:
-        context: An orthonormal basis of a constant and the accepted features.
+        context: An orthonormal basis of a constant and the accepted features, ``(n, rank)``.
         steady: The same, with a constant for each of few episodes.
         impulses: Of this step.
         causes: Those, alone and times accepted features.
@@ -170,11 +172,11 @@ class _Grounds(NamedTuple):
 
     context: np.ndarray
     steady: np.ndarray
-    impulses: np.ndarray
-    causes: np.ndarray
-    strengths: np.ndarray
-    momenta: np.ndarray
-    surprise: np.ndarray
+    impulses: Causes
+    causes: Causes
+    strengths: Causes
+    momenta: Causes
+    surprise: Causes
     rate: float
 
 
@@ -186,11 +188,11 @@ def _examined(
     own, after = without(context, here), without(context, there)
     change = without(context, _scaled(after - own * _slope(own, after, accepted), least_std=math.sqrt(_SMALL)))
     size = without(context, size)
-    response, direct = dependence(change, grounds.impulses, context)
-    _, mediated = dependence(change, grounds.causes, context)
-    _, in_size = dependence(size, grounds.strengths, context)
-    carried = over_time(size, grounds.momenta, context, grounds.rate)
-    foretelling = over_time(without(grounds.steady, here), grounds.surprise, grounds.steady, grounds.rate)
+    response, direct = grounds.impulses.test(change)
+    _, mediated = grounds.causes.test(change)
+    _, in_size = grounds.strengths.test(size)
+    carried = grounds.momenta.test_over_time(size, grounds.rate)
+    foretelling = grounds.surprise.test_over_time(without(grounds.steady, here), grounds.rate)
     return response, least(direct, mediated, in_size, carried), foretelling
 
 
@@ -198,7 +200,7 @@ def _response(here: np.ndarray, there: np.ndarray, impulses: np.ndarray) -> np.n
     """How strongly accepted features respond to the impulses, given each other."""
     context = basis(here)
     change = without(context, _scaled(without(context, there), least_std=math.sqrt(_SMALL)))
-    return dependence(change, impulses, context)[0]
+    return Causes(impulses, context).test(change)[0]
 
 
 def _momenta(impulses: np.ndarray, n_envs: int) -> np.ndarray:
@@ -244,9 +246,11 @@ def _clipped(values: np.ndarray) -> np.ndarray:
 def _centre_and_scale(values: np.ndarray, least_std: float = 1e-9) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column without its outliers; 1 for what hardly moves."""
     mean, std = values.mean(0), values.std(0)
+    to_trim = (values.max(0) > mean + _CLIP * std) | (values.min(0) < mean - _CLIP * std)
+    some = values[:, to_trim]
     for _ in range(_N_TRIMS):
-        clipped = np.clip(values, mean - _CLIP * std, mean + _CLIP * std)
-        mean, std = clipped.mean(0), clipped.std(0)
+        clipped = np.clip(some, (mean - _CLIP * std)[to_trim], (mean + _CLIP * std)[to_trim])
+        mean[to_trim], std[to_trim] = clipped.mean(0), clipped.std(0)
     return mean, np.where(std > least_std, std, 1.0)
 
 

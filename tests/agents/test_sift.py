@@ -205,7 +205,7 @@ def test_features_that_a_long_window_alone_shows_are_recognised_as_well(monkeypa
 
     experience, sift = RecentExperience.experience, Sift(period_steps=500, window_steps=1_000)
     monkeypatch.setattr(RecentExperience, "experience", slow)
-    monkeypatch.setattr("siftrl.agents.screening.over_time", lambda effects, *_: np.ones(effects.shape[1]))
+    monkeypatch.setattr("siftrl.agents.screening.Causes.test_over_time", lambda _, effects, *__: np.ones(effects.shape[1]))
     model, _ = trained(env=moving(), sift=sift, n_steps=STEPS, gradient_steps=0)
     assert (sift.n_moves, sift.n_recognised) == (1, 11)
     assert sift.accepted.nonzero()[0].tolist() == np.sort(model.env.get_attr("relevant_features")[0]).tolist()
