@@ -21,6 +21,7 @@ import numpy as np
 from siftrl.agents.screening import Experience, screen
 from siftrl.envs import make_ene
 from siftrl.experiments.record import RESULTS, complete, read
+from siftrl.training.device import set_threads
 
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Pendulum-v1", "Reacher-v5")
 N_STEPS = (250, 500, 1_000, 2_500)
@@ -103,6 +104,7 @@ def main() -> None:
     """Examine, and write the rows and the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only-table", action="store_true", help="write the table from the rows there are")
+    set_threads(1)
     path = RESULTS / "screening.csv"
     if not parser.parse_args().only_table:
         complete(path, COLUMNS, ((*case, seed) for case in CASES for seed in SEEDS), examine)

@@ -95,7 +95,7 @@ def test_what_few_episodes_have_on_average_foretells_nothing():
     real, impulses, rewards = task(rng)
     episodes = np.repeat(np.arange(4), N // 4)
     levels = rng.standard_normal((4, 100))[np.append(episodes, 3)] + 0.1 * rng.standard_normal((N + 1, 100))
-    whole = experience(np.hstack([real, levels]), impulses, rewards + np.array([0.0, 20.0, -20.0, 10.0])[episodes])
+    whole = experience(np.hstack([real, levels]), impulses, rewards + np.array([0.0, 40.0, -40.0, 20.0])[episodes])
     assert screen(whole).accepted[4:].sum() > 50
     assert not screen(whole._replace(episodes=episodes)).accepted[4:].any()
     many = np.arange(N) // (N // 40)
@@ -121,6 +121,17 @@ def test_among_noise_alone_an_examination_rarely_finds_anything():
         found.append(screen(noise, false_discovery_rate=0.1).accepted.any())
     # 6 are expected at most, and 14 or more would be an accident of one in a thousand.
     assert sum(found) < 14
+
+
+def test_rounds_share_the_false_discovery_rate(monkeypatch):
+    rates, discovered = [], screening.discovered
+    monkeypatch.setattr(screening, "discovered", lambda p_values, rate: (rates.append(rate), discovered(p_values, rate))[1])
+    rng = np.random.default_rng(0)
+    real, impulses, rewards = task(rng)
+    screen(experience(np.hstack([real, NOISE["independent"](rng)]), impulses, rewards), false_discovery_rate=0.006)
+    assert len(rates) > 2
+    assert rates[:3] == pytest.approx([0.003, 0.001, 0.0005])
+    assert sum(rates) < 0.006
 
 
 def test_the_order_of_the_features_does_not_matter():
