@@ -33,7 +33,7 @@ def complete(
     Args:
         path: The record.
         columns: Its columns, those of a key first.
-        keys: What to measure.
+        keys: What to measure, all of one length.
         measure: From a key's values to its rows.
         workers: Measured at once, each in a thread.
 
@@ -41,8 +41,9 @@ def complete(
         ValueError: As of :func:`read`.
     """
     keys = list(keys)
-    there = {tuple(row[column] for column in columns) for row in read(path, columns)}
-    missing = [key for key in keys if tuple(map(str, key)) not in {row[: len(key)] for row in there}]
+    n_key = len(keys[0]) if keys else 0
+    done = {tuple(row.values())[:n_key] for row in read(path, columns)}
+    missing = [key for key in keys if tuple(map(str, key)) not in done]
     # One at a time stays in this thread: the number of threads that torch may use is a thread's own.
     with ThreadPoolExecutor(workers) as pool:
         found = (map if workers == 1 else pool.map)(lambda key: list(measure(*key)), missing)
